@@ -1,0 +1,1 @@
+"""SPEAD over udp."""

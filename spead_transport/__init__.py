@@ -1,0 +1,1 @@
+"""Send and receive SPEAD streams over any transport, chosen by configuration."""

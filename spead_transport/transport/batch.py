@@ -1,0 +1,247 @@
+"""Packets in flight, many at a time.
+
+A batch keeps the packets' headers and their payload apart, each in large blocks with offsets into them, so that
+neither vectorised Python nor native code needs a step per packet to move it. Packet ``i`` consists of a *head*
+followed by a *body*::
+
+    heads[head_offsets[i] : head_offsets[i] + head_sizes[i]]
+    the bytes body_offsets[i] : body_offsets[i] + body_sizes[i] of all `bodies` laid end to end
+
+A sender's batch has the SPEAD header as the head and the user's own arrays as the bodies. A received batch may be
+cut anywhere as long as the whole SPEAD header is in the head; most often the head is the whole packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Buffer
+
+__all__ = ["Bytes", "Offsets", "PacketBatch", "as_bytes"]
+
+#: One-dimensional ``uint8``.
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+#: One-dimensional ``int64``: offsets or sizes, in bytes.
+Offsets: TypeAlias = npt.NDArray[np.int64]
+
+_NO_BYTES: Bytes = np.zeros(0, np.uint8)
+
+
+def as_bytes(buffer: Buffer) -> Bytes:
+    """A flat view, without a copy, of any C-contiguous buffer.
+
+    Raises
+    ------
+    ValueError
+        If `buffer` is not contiguous.
+    """
+    if isinstance(buffer, np.ndarray) and buffer.dtype == np.uint8 and buffer.ndim == 1:
+        view: Bytes = buffer
+        return view
+    memory = memoryview(buffer)
+    if not memory.c_contiguous:
+        raise ValueError("a packet must be a contiguous buffer")
+    return np.frombuffer(memory, np.uint8) if memory.nbytes else _NO_BYTES
+
+
+@attrs.frozen(eq=False)
+class PacketBatch:
+    """``len(batch)`` packets for, or from, one destination. See the module's text for the layout.
+
+    Parameters
+    ----------
+    heads
+        Block that holds the heads.
+    head_offsets, head_sizes
+        Where each head starts in `heads`, and how long it is.
+    bodies
+        Blocks that hold the bodies. A body may reach from one block into the next.
+    body_offsets, body_sizes
+        Where each body starts, counted through all of `bodies`, and how long it is.
+    destination
+        Index of the sender's destination (the substream).
+    adoptable
+        Whether a receiver may keep `bodies` for good and write to them: nobody else uses that memory.
+    """
+
+    heads: Bytes
+    head_offsets: Offsets
+    head_sizes: Offsets
+    bodies: tuple[Bytes, ...] = ()
+    body_offsets: Offsets = attrs.field()
+    body_sizes: Offsets = attrs.field()
+    destination: int = 0
+    adoptable: bool = False
+
+    @body_offsets.default
+    def _no_offsets(self) -> Offsets:
+        return np.zeros(len(self.head_offsets), np.int64)
+
+    @body_sizes.default
+    def _no_sizes(self) -> Offsets:
+        return np.zeros(len(self.head_offsets), np.int64)
+
+    @classmethod
+    def of(cls, packets: Iterable[Buffer], destination: int = 0) -> PacketBatch:
+        """A batch of whole packets, for simple transports. The bytes are copied.
+
+        Raises
+        ------
+        ValueError
+            If a packet is not a contiguous buffer.
+        """
+        views = [as_bytes(packet) for packet in packets]
+        sizes = np.array([len(view) for view in views], np.int64)
+        block = np.concatenate(views) if views else _NO_BYTES
+        return cls(block, _starts(sizes), sizes, destination=destination)
+
+    @classmethod
+    def strided(cls, block: Bytes, stride: int) -> PacketBatch:
+        """A block cut into packets of `stride` bytes (what ``UDP_GRO`` delivers); the last may be shorter.
+
+        The block is referenced, not copied. `stride` must be positive.
+        """
+        offsets = np.arange(0, len(block), stride, dtype=np.int64)
+        return cls(block, offsets, np.minimum(stride, len(block) - offsets))
+
+    @classmethod
+    def concatenate(cls, batches: Iterable[PacketBatch]) -> PacketBatch:
+        """One batch of all packets of `batches` (at least one), in order, for the first one's destination.
+
+        Heads are copied into one block, bodies are referenced.
+        """
+        parts = list(batches)
+        if len(parts) == 1:
+            return parts[0]
+        head_sizes = np.cumsum([0, *(len(part.heads) for part in parts)])
+        body_sizes = np.cumsum([0, *(sum(map(len, part.bodies)) for part in parts)])
+        return cls(
+            np.concatenate([part.heads for part in parts]),
+            np.concatenate([part.head_offsets + start for part, start in zip(parts, head_sizes, strict=False)]),
+            np.concatenate([part.head_sizes for part in parts]),
+            tuple(body for part in parts for body in part.bodies),
+            np.concatenate([part.body_offsets + start for part, start in zip(parts, body_sizes, strict=False)]),
+            np.concatenate([part.body_sizes for part in parts]),
+            destination=parts[0].destination,
+            adoptable=all(part.adoptable for part in parts),
+        )
+
+    def __len__(self) -> int:
+        """Number of packets."""
+        return len(self.head_offsets)
+
+    def __getitem__(self, index: slice) -> PacketBatch:
+        """Some of the packets, in the same blocks."""
+        return attrs.evolve(
+            self,
+            head_offsets=self.head_offsets[index],
+            head_sizes=self.head_sizes[index],
+            body_offsets=self.body_offsets[index],
+            body_sizes=self.body_sizes[index],
+        )
+
+    @property
+    def sizes(self) -> Offsets:
+        """Size of each packet, in bytes."""
+        return self.head_sizes + self.body_sizes
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all packets together, in bytes."""
+        return int(self.head_sizes.sum() + self.body_sizes.sum())
+
+    def packets(self) -> Iterator[Bytes]:
+        """Each packet as one block: a view where it lies in one piece, else a copy."""
+        body = self._joined_bodies()
+        for head_at, head_size, body_at, body_size in zip(
+            self.head_offsets.tolist(),
+            self.head_sizes.tolist(),
+            self.body_offsets.tolist(),
+            self.body_sizes.tolist(),
+            strict=True,
+        ):
+            head = self.heads[head_at : head_at + head_size]
+            yield np.concatenate((head, body[body_at : body_at + body_size])) if body_size else head
+
+    def copy(self) -> PacketBatch:
+        """The same packets in memory of their own, for transports that keep them after ``try_send`` returned.
+
+        Blocks are copied whole, once each: a batch that uses only a small part of its blocks is packed first.
+        """
+        batch = self if self._is_dense() else PacketBatch.of(self.packets(), self.destination)
+        if not batch.bodies:
+            return attrs.evolve(batch, heads=batch.heads.copy(), adoptable=True)
+        return attrs.evolve(
+            batch, heads=batch.heads.copy(), bodies=(np.concatenate(batch.bodies),), adoptable=True
+        )
+
+    def flatten(self) -> PacketBatch:
+        """The same packets back to back in one block, with empty bodies: what goes on a wire in one piece."""
+        sizes = self.sizes
+        starts = _starts(sizes)
+        block = np.empty(int(sizes.sum()), np.uint8)
+        _scatter(block, starts, self.heads, self.head_offsets, self.head_sizes)
+        if self.bodies:
+            _scatter(
+                block, starts + self.head_sizes, self._joined_bodies(), self.body_offsets, self.body_sizes
+            )
+        return PacketBatch(block, starts, sizes, destination=self.destination, adoptable=True)
+
+    def _joined_bodies(self) -> Bytes:
+        if len(self.bodies) == 1:
+            return self.bodies[0]
+        return np.concatenate(self.bodies) if self.bodies else _NO_BYTES
+
+    def _is_dense(self) -> bool:
+        blocks = len(self.heads) + sum(map(len, self.bodies))
+        return blocks <= 2 * self.nbytes
+
+
+def _starts(sizes: Offsets) -> Offsets:
+    starts = np.zeros(len(sizes), np.int64)
+    np.cumsum(sizes[:-1], out=starts[1:])
+    return starts
+
+
+def _scatter(target: Bytes, at: Offsets, source: Bytes, start: Offsets, size: Offsets) -> None:
+    """Copy ``source[start : start + size]`` to ``target[at:]``, for each of the arrays' elements.
+
+    Neighbours of equal size at equal distances, which is what a heap's packets are, move in one strided copy.
+    """
+    for first, last in uniform_runs(at, start, size):
+        count, width = last - first, int(size[first])
+        if count == 1:
+            target[at[first] : at[first] + width] = source[start[first] : start[first] + width]
+        elif width:
+            strided_rows(target, int(at[first]), int(at[first + 1] - at[first]), count, width)[...] = (
+                strided_rows(source, int(start[first]), int(start[first + 1] - start[first]), count, width)
+            )
+
+
+def uniform_runs(at: Offsets, start: Offsets, size: Offsets) -> Iterator[tuple[int, int]]:
+    """Cut the packets into runs ``[first, last)`` with one size, one distance in `at` and one in `start`."""
+    count = len(size)
+    if count < 2:
+        yield from [(0, count)] * count
+        return
+    step_at, step_start = np.diff(at), np.diff(start)
+    breaks = np.diff(size) != 0
+    breaks[1:] |= (np.diff(step_at) != 0) | (np.diff(step_start) != 0)
+    # A negative distance (round-robin interleaving) has no strided view that this module would want to make.
+    breaks |= (step_at < 0) | (step_start < 0)
+    first = 0
+    for cut in np.flatnonzero(breaks).tolist():
+        yield first, cut + 1
+        first = cut + 1
+    yield first, count
+
+
+def strided_rows(block: Bytes, start: int, stride: int, count: int, width: int) -> Bytes:
+    """View of `count` rows of `width` bytes, `stride` bytes apart, as a two-dimensional array; bounds checked."""
+    if start < 0 or stride < 0 or start + stride * (count - 1) + width > len(block):
+        raise IndexError("packet outside its block")
+    return np.lib.stride_tricks.as_strided(block[start:], (count, width), (stride, 1))

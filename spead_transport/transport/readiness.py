@@ -1,0 +1,162 @@
+"""When it is worth calling an endpoint again.
+
+Every readiness is, at bottom, a file descriptor that polls *readable*: a blocked caller polls it, an event loop
+registers it and a worker of a thread pool waits on many of them at once. May report early, never late: after a
+report the endpoint is tried, and may turn out to have nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from abc import ABC, abstractmethod
+
+__all__ = ["EventReadiness", "FdReadiness", "Readiness"]
+
+
+class Readiness(ABC):
+    """A condition to wait for, in any of three styles.
+
+    One caller waits at a time. :meth:`wake` may be called from any thread. The file descriptors live as long as
+    the object: closing an endpoint only *wakes* its waiters, so that none is left polling a number that the
+    system has given to somebody else since.
+    """
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """A file descriptor that polls readable when the condition may hold, or after :meth:`wake`."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Make the wait in progress, or the next one, return at once although the condition may not hold."""
+
+    @abstractmethod
+    def acknowledge(self) -> None:
+        """Take back an earlier :meth:`wake`. The waiting caller does so after it woke up."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until the condition may hold.
+
+        Parameters
+        ----------
+        timeout
+            The longest wait, in seconds; ``None`` waits for ever.
+
+        Returns
+        -------
+        bool
+            False if the time ran out.
+        """
+        ready = poll_readable(self.fileno(), timeout)
+        self.acknowledge()
+        return ready
+
+    async def wait_async(self) -> None:
+        """Wait in the running event loop until the condition may hold. Cancelling it has no effect on others."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        fd = self.fileno()
+        loop.add_reader(fd, _resolve, future)
+        try:
+            await future
+        finally:
+            loop.remove_reader(fd)
+        self.acknowledge()
+
+
+def poll_readable(fd: int, timeout: float | None) -> bool:
+    """Block until `fd` polls readable; False if `timeout` (seconds) ran out first."""
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(None if timeout is None else max(0.0, timeout * 1000)))
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class EventReadiness(Readiness):
+    """A condition that the endpoint sets and clears itself, for queues and other things in memory.
+
+    The endpoint calls :meth:`set` after it made progress possible and :meth:`clear` when it finds nothing to do,
+    both under the lock that guards its state: then no report is late. Setting twice costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = threading.Lock()
+        self._condition = False
+        self._woken = False
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def set(self) -> None:
+        """Report the condition until :meth:`clear`."""
+        if not self._condition:
+            self._update(condition=True)
+
+    def clear(self) -> None:
+        """Stop reporting the condition."""
+        if self._condition:
+            self._update(condition=False)
+
+    def wake(self) -> None:
+        self._update(woken=True)
+
+    def acknowledge(self) -> None:
+        if self._woken:
+            self._update(woken=False)
+
+    def _update(self, *, condition: bool | None = None, woken: bool | None = None) -> None:
+        with self._lock:
+            before = self._condition or self._woken
+            if condition is not None:
+                self._condition = condition
+            if woken is not None:
+                self._woken = woken
+            after = self._condition or self._woken
+            if before == after:
+                return
+            if after:
+                os.eventfd_write(self._fd, 1)
+            else:
+                os.eventfd_read(self._fd)
+
+
+class FdReadiness(Readiness):
+    """Readiness of a file descriptor, such as a socket's.
+
+    Parameters
+    ----------
+    fd
+        The file descriptor; it stays the caller's and must outlive this object.
+    write
+        Whether to report writability instead of readability.
+    """
+
+    def __init__(self, fd: int, *, write: bool = False) -> None:
+        self._wake = EventReadiness()
+        # An epoll instance polls readable itself as soon as one of its members is ready (epoll(7)), which makes
+        # one descriptor of two.
+        self._epoll = select.epoll()
+        self._epoll.register(fd, select.EPOLLOUT if write else select.EPOLLIN)
+        self._epoll.register(self._wake.fileno(), select.EPOLLIN)
+
+    def __del__(self) -> None:
+        self._epoll.close()
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def wake(self) -> None:
+        self._wake.wake()
+
+    def acknowledge(self) -> None:
+        self._wake.acknowledge()
