@@ -45,12 +45,7 @@ class Flavour:
     version: int = attrs.field(default=VERSION, validator=_one_of(VERSION))
     item_pointer_bits: int = attrs.field(default=64, validator=_one_of(64))
     heap_address_bits: int = attrs.field(default=40, validator=_one_of(*range(8, 64, 8)))
-    bug_compat: int = attrs.field(default=0)
-
-    @bug_compat.validator
-    def _check_bug_compat(self, _: attrs.Attribute[int], value: int) -> None:
-        if value & ~BUG_COMPAT_PYSPEAD_0_5_2:
-            raise ValueError(f"unknown bits in bug_compat: {value:#x} (known: {BUG_COMPAT_PYSPEAD_0_5_2:#x})")
+    bug_compat: int = attrs.field(default=0, validator=_one_of(*range(BUG_COMPAT_PYSPEAD_0_5_2 + 1)))
 
     @property
     def address_mask(self) -> int:

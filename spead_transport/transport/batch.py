@@ -14,14 +14,17 @@ cut anywhere as long as the whole SPEAD header is in the head; most often the he
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
-__all__ = ["Bytes", "Offsets", "PacketBatch", "as_bytes"]
+__all__ = ["BufferLike", "Bytes", "Offsets", "PacketBatch", "as_bytes"]
+
+#: Anything with the buffer protocol (which type checkers see in NumPy's arrays from Python 3.12 on only).
+BufferLike: TypeAlias = Buffer | npt.NDArray[np.generic]
 
 #: One-dimensional ``uint8``.
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -31,7 +34,14 @@ Offsets: TypeAlias = npt.NDArray[np.int64]
 _NO_BYTES: Bytes = np.zeros(0, np.uint8)
 
 
-def as_bytes(buffer: Buffer) -> Bytes:
+def _zeros(batch: PacketBatch) -> Offsets:
+    return np.zeros(len(batch.head_offsets), np.int64)
+
+
+_ZEROS: Final = attrs.Factory(_zeros, takes_self=True)
+
+
+def as_bytes(buffer: BufferLike) -> Bytes:
     """A flat view, without a copy, of any C-contiguous buffer.
 
     Raises
@@ -39,13 +49,14 @@ def as_bytes(buffer: Buffer) -> Bytes:
     ValueError
         If `buffer` is not contiguous.
     """
-    if isinstance(buffer, np.ndarray) and buffer.dtype == np.uint8 and buffer.ndim == 1:
-        view: Bytes = buffer
-        return view
-    memory = memoryview(buffer)
-    if not memory.c_contiguous:
+    if not isinstance(buffer, np.ndarray):
+        memory = memoryview(buffer)
+        if not memory.c_contiguous:
+            raise ValueError("a packet must be a contiguous buffer")
+        return np.frombuffer(memory, np.uint8) if memory.nbytes else _NO_BYTES
+    if not buffer.flags.c_contiguous:
         raise ValueError("a packet must be a contiguous buffer")
-    return np.frombuffer(memory, np.uint8) if memory.nbytes else _NO_BYTES
+    return buffer.reshape(-1).view(np.uint8)
 
 
 @attrs.frozen(eq=False)
@@ -72,21 +83,13 @@ class PacketBatch:
     head_offsets: Offsets
     head_sizes: Offsets
     bodies: tuple[Bytes, ...] = ()
-    body_offsets: Offsets = attrs.field()
-    body_sizes: Offsets = attrs.field()
+    body_offsets: Offsets = attrs.field(default=_ZEROS)
+    body_sizes: Offsets = attrs.field(default=_ZEROS)
     destination: int = 0
     adoptable: bool = False
 
-    @body_offsets.default
-    def _no_offsets(self) -> Offsets:
-        return np.zeros(len(self.head_offsets), np.int64)
-
-    @body_sizes.default
-    def _no_sizes(self) -> Offsets:
-        return np.zeros(len(self.head_offsets), np.int64)
-
     @classmethod
-    def of(cls, packets: Iterable[Buffer], destination: int = 0) -> PacketBatch:
+    def of(cls, packets: Iterable[BufferLike], destination: int = 0) -> PacketBatch:
         """A batch of whole packets, for simple transports. The bytes are copied.
 
         Raises
@@ -175,9 +178,7 @@ class PacketBatch:
         batch = self if self._is_dense() else PacketBatch.of(self.packets(), self.destination)
         if not batch.bodies:
             return attrs.evolve(batch, heads=batch.heads.copy(), adoptable=True)
-        return attrs.evolve(
-            batch, heads=batch.heads.copy(), bodies=(np.concatenate(batch.bodies),), adoptable=True
-        )
+        return attrs.evolve(batch, heads=batch.heads.copy(), bodies=(np.concatenate(batch.bodies),), adoptable=True)
 
     def flatten(self) -> PacketBatch:
         """The same packets back to back in one block, with empty bodies: what goes on a wire in one piece."""
@@ -186,9 +187,7 @@ class PacketBatch:
         block = np.empty(int(sizes.sum()), np.uint8)
         _scatter(block, starts, self.heads, self.head_offsets, self.head_sizes)
         if self.bodies:
-            _scatter(
-                block, starts + self.head_sizes, self._joined_bodies(), self.body_offsets, self.body_sizes
-            )
+            _scatter(block, starts + self.head_sizes, self._joined_bodies(), self.body_offsets, self.body_sizes)
         return PacketBatch(block, starts, sizes, destination=self.destination, adoptable=True)
 
     def _joined_bodies(self) -> Bytes:
@@ -217,8 +216,8 @@ def _scatter(target: Bytes, at: Offsets, source: Bytes, start: Offsets, size: Of
         if count == 1:
             target[at[first] : at[first] + width] = source[start[first] : start[first] + width]
         elif width:
-            strided_rows(target, int(at[first]), int(at[first + 1] - at[first]), count, width)[...] = (
-                strided_rows(source, int(start[first]), int(start[first + 1] - start[first]), count, width)
+            strided_rows(target, int(at[first]), int(at[first + 1] - at[first]), count, width)[...] = strided_rows(
+                source, int(start[first]), int(start[first + 1] - start[first]), count, width
             )
 
 

@@ -19,10 +19,9 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final, Generic, Literal, TypeVar
+from typing import ClassVar, Final, Generic, Literal, Self, TypeVar
 
 import attrs
-from typing_extensions import Self
 
 from ..errors import BusyError, ClosedError
 from .batch import PacketBatch
@@ -206,7 +205,7 @@ class PacketReceiver(_Endpoint, ABC):
             For an outside cause; the receiver can only be closed.
         """
 
-    def release(self) -> None:  # noqa: B027 - most transports have nothing to do
+    def release(self) -> None:
         """Say that the memory of the last batch is no longer used. Optional to call, harmless to repeat."""
 
     def drops(self) -> dict[str, int]:

@@ -11,11 +11,10 @@ import difflib
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import attrs
-from typing_extensions import Self
 
 from .units import parse_quantity
 
@@ -53,8 +52,7 @@ def option(
         One attrs validator, or several.
     """
     metadata = {"help": help, "unit": unit, "address": address}
-    field = attrs.field(default=default, converter=converter, validator=validator, metadata=metadata)
-    return cast(T, field)
+    return attrs.field(default=default, converter=converter, validator=validator, metadata=metadata)
 
 
 def split_url(url: str) -> tuple[str, str, dict[str, str]]:
