@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from .batch import Bytes, Offsets, PacketBatch, as_bytes
+from ..protocol.batch import BufferLike, Bytes, Offsets, PacketBatch, as_bytes
 from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSender, Transport
 from .options import TransportConfig, option
 from .readiness import EventReadiness, FdReadiness, Readiness
 
 __all__ = [
     "CONTRACT_VERSION",
+    "BufferLike",
     "Bytes",
     "Capabilities",
     "EventReadiness",

@@ -24,7 +24,7 @@ from typing import ClassVar, Final, Generic, Literal, Self, TypeVar
 import attrs
 
 from ..errors import BusyError, ClosedError
-from .batch import PacketBatch
+from ..protocol.batch import PacketBatch
 from .options import TransportConfig
 from .readiness import Readiness
 
