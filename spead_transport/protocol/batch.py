@@ -139,6 +139,10 @@ class PacketBatch:
 
     def __getitem__(self, index: slice) -> PacketBatch:
         """Some of the packets, in the same blocks."""
+        return self.take(index)
+
+    def take(self, index: slice | npt.NDArray[np.int64]) -> PacketBatch:
+        """Some of the packets, in the same blocks, in the order of `index`."""
         return attrs.evolve(
             self,
             head_offsets=self.head_offsets[index],
@@ -159,7 +163,7 @@ class PacketBatch:
 
     def packets(self) -> Iterator[Bytes]:
         """Each packet as one block: a view where it lies in one piece, else a copy."""
-        body = self._joined_bodies()
+        starts = self._body_starts()
         for head_at, head_size, body_at, body_size in zip(
             self.head_offsets.tolist(),
             self.head_sizes.tolist(),
@@ -168,36 +172,62 @@ class PacketBatch:
             strict=True,
         ):
             head = self.heads[head_at : head_at + head_size]
-            yield np.concatenate((head, body[body_at : body_at + body_size])) if body_size else head
+            if body_size:
+                yield np.concatenate((head, *self._pieces(starts, body_at, body_size)))
+            else:
+                yield head
 
     def copy(self) -> PacketBatch:
         """The same packets in memory of their own, for transports that keep them after ``try_send`` returned.
 
-        Blocks are copied whole, once each: a batch that uses only a small part of its blocks is packed first.
+        Blocks are copied whole, once each, unless the batch uses only a small part of them.
         """
-        batch = self if self._is_dense() else PacketBatch.of(self.packets(), self.destination)
-        if not batch.bodies:
-            return attrs.evolve(batch, heads=batch.heads.copy(), adoptable=True)
-        return attrs.evolve(batch, heads=batch.heads.copy(), bodies=(np.concatenate(batch.bodies),), adoptable=True)
+        if len(self.heads) + sum(map(len, self.bodies)) > 2 * self.nbytes:
+            return self.flatten()
+        bodies = (np.concatenate(self.bodies),) if self.bodies else ()
+        return attrs.evolve(self, heads=self.heads.copy(), bodies=bodies, adoptable=True)
 
     def flatten(self) -> PacketBatch:
         """The same packets back to back in one block, with empty bodies: what goes on a wire in one piece."""
         sizes = self.sizes
-        starts = _starts(sizes)
+        at = _starts(sizes)
         block = np.empty(int(sizes.sum()), np.uint8)
-        _scatter(block, starts, self.heads, self.head_offsets, self.head_sizes)
-        if self.bodies:
-            _scatter(block, starts + self.head_sizes, self._joined_bodies(), self.body_offsets, self.body_sizes)
-        return PacketBatch(block, starts, sizes, destination=self.destination, adoptable=True)
+        scatter(block, at, self.heads, self.head_offsets, self.head_sizes)
+        self._scatter_bodies(block, at + self.head_sizes)
+        return PacketBatch(block, at, sizes, destination=self.destination, adoptable=True)
 
-    def _joined_bodies(self) -> Bytes:
+    def _body_starts(self) -> Offsets:
+        """Where each of `bodies` starts when they are laid end to end, and where the last one ends."""
+        return np.cumsum([0, *map(len, self.bodies)])
+
+    def _pieces(self, starts: Offsets, offset: int, size: int) -> Iterator[Bytes]:
+        """The parts of `bodies` that make up a body."""
+        index = int(np.searchsorted(starts, offset, "right")) - 1
+        while size > 0:
+            start = offset - int(starts[index])
+            piece = self.bodies[index][start : start + size]
+            yield piece
+            offset += len(piece)
+            size -= len(piece)
+            index += 1
+
+    def _scatter_bodies(self, target: Bytes, at: Offsets) -> None:
+        """Copy each packet's body to ``target[at:]``."""
         if len(self.bodies) == 1:
-            return self.bodies[0]
-        return np.concatenate(self.bodies) if self.bodies else _NO_BYTES
-
-    def _is_dense(self) -> bool:
-        blocks = len(self.heads) + sum(map(len, self.bodies))
-        return blocks <= 2 * self.nbytes
+            scatter(target, at, self.bodies[0], self.body_offsets, self.body_sizes)
+            return
+        starts = self._body_starts()
+        some = self.body_sizes > 0
+        first = np.searchsorted(starts, self.body_offsets, "right") - 1
+        last = np.searchsorted(starts, self.body_offsets + self.body_sizes - 1, "right") - 1
+        for index in np.unique(first[some]).tolist():
+            rows = np.flatnonzero(some & (first == index) & (last == index))
+            scatter(
+                target, at[rows], self.bodies[index], self.body_offsets[rows] - starts[index], self.body_sizes[rows]
+            )
+        for row in np.flatnonzero(some & (first != last)).tolist():
+            body = np.concatenate([*self._pieces(starts, int(self.body_offsets[row]), int(self.body_sizes[row]))])
+            target[at[row] : at[row] + len(body)] = body
 
 
 def _starts(sizes: Offsets) -> Offsets:
@@ -206,7 +236,7 @@ def _starts(sizes: Offsets) -> Offsets:
     return starts
 
 
-def _scatter(target: Bytes, at: Offsets, source: Bytes, start: Offsets, size: Offsets) -> None:
+def scatter(target: Bytes, at: Offsets, source: Bytes, start: Offsets, size: Offsets) -> None:
     """Copy ``source[start : start + size]`` to ``target[at:]``, for each of the arrays' elements.
 
     Neighbours of equal size at equal distances, which is what a heap's packets are, move in one strided copy.

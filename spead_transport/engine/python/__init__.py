@@ -1,0 +1,49 @@
+"""The reference engine: numpy and batches; runs anywhere."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ...transport import Capabilities, PacketSender
+from .. import recv_config, send_config
+from ..interface import EndPolicy, Engine
+from ..thread_pool import ThreadPool
+from .assembler import PythonAssembler
+from .encoder import PythonEncoder
+from .receive_runner import PythonReceiveRunner
+from .send_runner import PythonSendRunner
+
+__all__ = ["PythonEngine"]
+
+
+class PythonEngine(Engine):
+    """See :class:`~spead_transport.engine.interface.Engine`."""
+
+    name: ClassVar[str] = "python"
+
+    def encoder(self, config: send_config.StreamConfig, capabilities: Capabilities) -> PythonEncoder:
+        return PythonEncoder(config, capabilities)
+
+    def assembler(
+        self, config: recv_config.StreamConfig, ring_config: recv_config.RingStreamConfig
+    ) -> PythonAssembler:
+        return PythonAssembler(config, ring_config)
+
+    def send_runner(
+        self,
+        sender: PacketSender,
+        config: send_config.StreamConfig,
+        capabilities: Capabilities,
+        thread_pool: ThreadPool,
+    ) -> PythonSendRunner:
+        return PythonSendRunner(sender, self.encoder(config, capabilities), config, thread_pool)
+
+    def receive_runner(
+        self,
+        config: recv_config.StreamConfig,
+        ring_config: recv_config.RingStreamConfig,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> PythonReceiveRunner:
+        assembler = self.assembler(config, ring_config)
+        return PythonReceiveRunner(assembler, config, ring_config, thread_pool, end)

@@ -1,0 +1,245 @@
+"""What an engine is: the part of the package that touches every packet, and that may be written more than once.
+
+Three coarse contracts, all in batches. None of them knows a transport by name:
+
+* :class:`HeapEncoder` turns heaps into packets, :class:`HeapAssembler` turns packets into heaps. They do no I/O, and
+  time is an argument.
+* :class:`SendRunner` and :class:`ReceiveRunner` move batches between those, an endpoint, and the user. They are
+  passive: somebody *drives* them. The caller does, inside ``send_heap()`` and ``get()``; or a worker of a
+  :class:`~spead_transport.ThreadPool` does, to keep a lossy transport drained.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, Literal, TypeAlias
+
+import attrs
+
+from ..protocol.batch import PacketBatch
+from ..protocol.received import Heap, IncompleteHeap
+from ..transport import Capabilities, PacketReceiver, PacketSender
+from . import recv_config, send_config
+from .send_config import GroupMode, HeapReference
+from .stats import StreamStats
+from .thread_pool import ThreadPool
+
+__all__ = [
+    "Completion",
+    "EndPolicy",
+    "Engine",
+    "HeapAssembler",
+    "HeapEncoder",
+    "NumberedHeap",
+    "ReceiveRunner",
+    "ReceivedHeap",
+    "SendRunner",
+]
+
+ReceivedHeap: TypeAlias = Heap | IncompleteHeap
+#: Whether a stream ends with the first of its readers that ends, or with the last.
+EndPolicy: TypeAlias = Literal["any", "all"]
+#: Told how many bytes went out, and what went wrong, if anything did.
+Completion: TypeAlias = Callable[[int, Exception | None], None]
+
+
+@attrs.frozen
+class NumberedHeap:
+    """A heap on its way out, with its final number."""
+
+    reference: HeapReference
+    cnt: int
+
+
+class HeapEncoder(ABC):
+    """Heaps in, packets out."""
+
+    @abstractmethod
+    def encode(self, heaps: Sequence[NumberedHeap], mode: GroupMode) -> Iterator[tuple[PacketBatch, float]]:
+        """The packets of a group of heaps, in batches that each go to one destination at one rate.
+
+        The batches reference the heaps' memory. The rate is in bytes per second, 0 is unlimited; a batch with a
+        rate is no larger than a burst.
+
+        Raises
+        ------
+        ValueError
+            While iterating: the packet size is too small for a heap, or a heap too large for its flavour.
+        """
+
+
+class HeapAssembler(ABC):
+    """Packets in, heaps out. Used by one caller at a time."""
+
+    @property
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether a stop item came: packets are then only counted."""
+
+    @abstractmethod
+    def add(self, batch: PacketBatch, now: float) -> list[ReceivedHeap]:
+        """Take packets in; returns the heaps that completed or were given up, in that order.
+
+        Parameters
+        ----------
+        batch
+            Packets as they arrived: any bytes at all. Its memory is not used after the call, unless the batch is
+            adoptable.
+        now
+            Seconds of a monotonic clock.
+        """
+
+    @abstractmethod
+    def flush(self) -> list[ReceivedHeap]:
+        """Give up the heaps that are incomplete: the stream ends."""
+
+    @abstractmethod
+    def stats(self) -> StreamStats:
+        """A snapshot of what was counted."""
+
+
+class SendRunner(ABC):
+    """Sends heaps through one packet sender. All methods may be called from any thread."""
+
+    @abstractmethod
+    def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+        """Send a group of heaps, driven by the caller, after everything that was submitted before.
+
+        Returns
+        -------
+        int
+            Bytes sent, headers included.
+
+        Raises
+        ------
+        BlockingIOError
+            If more than ``max_heaps`` heaps would be waiting.
+        TimeoutError
+            If it took longer than `timeout` seconds; the rest of the group is not sent.
+        TransportError
+            What the transport raised; the rest of the group is not sent.
+        ValueError
+            As :meth:`HeapEncoder.encode`.
+        """
+
+    @abstractmethod
+    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion) -> None:
+        """Send a group of heaps, as far as it goes without waiting in the call, and from a worker thereafter.
+
+        `completion` is called once, in this call or from a worker; it must not block. Never raises for what
+        happens while sending: that goes to `completion`.
+        """
+
+    @abstractmethod
+    def flush(self, timeout: float | None) -> None:
+        """Wait until everything submitted so far is sent or failed.
+
+        Raises
+        ------
+        TimeoutError
+            If it took longer than `timeout` seconds.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the sender. What is still waiting fails with :exc:`ClosedError`. Idempotent."""
+
+
+class ReceiveRunner(ABC):
+    """Fills a ring of heaps from any number of readers. All methods may be called from any thread."""
+
+    @abstractmethod
+    def add_reader(self, receiver: PacketReceiver, *, worker: bool) -> None:
+        """Receive from `receiver` too, which belongs to the runner from now on.
+
+        Parameters
+        ----------
+        receiver
+            The endpoint.
+        worker
+            Whether a worker of the thread pool drains it, or the caller does who asks for heaps.
+        """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to receive, if the configuration says ``explicit_start``."""
+
+    @abstractmethod
+    def get_nowait(self) -> ReceivedHeap:
+        """The next heap.
+
+        Raises
+        ------
+        Empty
+            If there is none now.
+        Stopped
+            If the stream ended and all heaps were taken.
+        TransportError
+            Once, before :exc:`Stopped`, if a reader broke.
+        """
+
+    @abstractmethod
+    def get(self, timeout: float | None) -> ReceivedHeap:
+        """Like :meth:`get_nowait`, but wait.
+
+        Raises
+        ------
+        Empty
+            If nothing came within `timeout` seconds.
+        Stopped, TransportError
+            As :meth:`get_nowait`.
+        """
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """A file descriptor that polls readable when :meth:`get_nowait` may have something to say."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the stream and close its receivers. Heaps in the ring can still be taken. Idempotent."""
+
+    @abstractmethod
+    def stats(self) -> StreamStats:
+        """A snapshot of what was counted."""
+
+    @abstractmethod
+    def drops(self) -> dict[str, int]:
+        """Packets that the transports know to be lost, by reason."""
+
+    @property
+    @abstractmethod
+    def waiting(self) -> int:
+        """How many heaps are in the ring."""
+
+
+class Engine(ABC):
+    """A provider of the above, found by entry point in the group ``spead_transport.engines``."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def encoder(self, config: send_config.StreamConfig, capabilities: Capabilities) -> HeapEncoder: ...
+
+    @abstractmethod
+    def assembler(
+        self, config: recv_config.StreamConfig, ring_config: recv_config.RingStreamConfig
+    ) -> HeapAssembler: ...
+
+    @abstractmethod
+    def send_runner(
+        self,
+        sender: PacketSender,
+        config: send_config.StreamConfig,
+        capabilities: Capabilities,
+        thread_pool: ThreadPool,
+    ) -> SendRunner: ...
+
+    @abstractmethod
+    def receive_runner(
+        self,
+        config: recv_config.StreamConfig,
+        ring_config: recv_config.RingStreamConfig,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> ReceiveRunner: ...

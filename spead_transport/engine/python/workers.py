@@ -1,0 +1,153 @@
+"""The Python engine's threads: each waits for many tasks at once and lets those that can go on do a step.
+
+A task is stepped by one thread only. Between steps it waits for a readiness, for a point in time, or to be kicked.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import select
+import threading
+import time
+from typing import Final, Protocol, TypeAlias
+
+from ...transport import EventReadiness, Readiness
+from ..thread_pool import Workers, pin_thread
+
+__all__ = ["PAUSED", "PythonWorkers", "Task", "Wait", "Worker"]
+
+_log = logging.getLogger("spead_transport")
+
+
+class _Paused:
+    """Wait for :meth:`Worker.kick` only."""
+
+
+PAUSED: Final = _Paused()
+#: What a task waits for: a readiness, a number of seconds, or a kick (which always ends the wait).
+Wait: TypeAlias = Readiness | float | _Paused
+
+
+class Task(Protocol):
+    """Something that a worker drives."""
+
+    def step(self) -> Wait | None:
+        """Do some work without blocking, and say what to wait for; ``None`` ends the task."""
+
+
+class Worker:
+    """One thread."""
+
+    def __init__(self, name: str, core: int | None) -> None:
+        self._core = core
+        self._lock = threading.Lock()
+        self._kicked: dict[Task, None] = {}
+        self._kick = EventReadiness()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def kick(self, task: Task) -> None:
+        """Step `task` soon, whatever it waits for; a task that the worker does not know yet becomes known."""
+        with self._lock:
+            self._kicked[task] = None
+            self._kick.set()
+
+    def stop(self) -> None:
+        """End the thread, and wait for it unless it is the caller."""
+        with self._lock:
+            self._stopping = True
+            self._kick.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        if self._core is not None:
+            pin_thread(self._core)
+        loop = _Loop(self._kick)
+        while True:
+            ready = loop.wait()
+            with self._lock:
+                if self._stopping:
+                    return
+                ready.update(self._kicked)
+                self._kicked.clear()
+                self._kick.clear()
+            for task in ready:
+                loop.step(task)
+
+
+class _Loop:
+    """What a worker's tasks wait for. Used by the worker's thread only."""
+
+    def __init__(self, kick: Readiness) -> None:
+        self._epoll = select.epoll()
+        self._epoll.register(kick.fileno(), select.EPOLLIN)
+        self._by_fd: dict[int, Task] = {}
+        self._waits: dict[Task, Readiness] = {}
+        self._timers: list[tuple[float, int, Task]] = []
+        self._timer_of: dict[Task, int] = {}
+        self._serial = itertools.count()
+
+    def wait(self) -> dict[Task, None]:
+        """Block until something is due; the tasks that are, each once, in order."""
+        events = self._epoll.poll(self._timeout())
+        ready = {self._by_fd[fd]: None for fd, _ in events if fd in self._by_fd}
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, serial, task = heapq.heappop(self._timers)
+            if self._timer_of.get(task) == serial:
+                del self._timer_of[task]
+                ready[task] = None
+        return ready
+
+    def step(self, task: Task) -> None:
+        readiness = self._waits.get(task)
+        if readiness is not None:
+            readiness.acknowledge()
+        self._timer_of.pop(task, None)
+        try:
+            wait = task.step()
+        except Exception:
+            _log.exception("%r failed and is no longer driven", task)
+            wait = None
+        new = wait if isinstance(wait, Readiness) else None
+        if new is not readiness:
+            self._change_readiness(task, readiness, new)
+        if isinstance(wait, float):
+            serial = next(self._serial)
+            self._timer_of[task] = serial
+            heapq.heappush(self._timers, (time.monotonic() + wait, serial, task))
+
+    def _change_readiness(self, task: Task, old: Readiness | None, new: Readiness | None) -> None:
+        if old is not None:
+            del self._waits[task], self._by_fd[old.fileno()]
+            self._epoll.unregister(old.fileno())
+        if new is not None:
+            self._epoll.register(new.fileno(), select.EPOLLIN)
+            self._waits[task] = new
+            self._by_fd[new.fileno()] = task
+
+    def _timeout(self) -> float | None:
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+
+class PythonWorkers(Workers):
+    """The threads of one pool."""
+
+    def __init__(self, threads: int, affinity: list[int]) -> None:
+        cores = itertools.cycle(affinity) if affinity else itertools.repeat(None)
+        self._workers = [
+            Worker(f"spead-transport-{index}", core) for index, core in zip(range(threads), cores, strict=False)
+        ]
+        self._turn = itertools.cycle(self._workers)
+
+    def assign(self) -> Worker:
+        """The worker that a new task belongs to, each in turn."""
+        return next(self._turn)
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.stop()

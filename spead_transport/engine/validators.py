@@ -1,0 +1,47 @@
+"""Checks shared by the streams' configuration classes.
+
+A negative number where a size is needed is a :exc:`TypeError`, zero a :exc:`ValueError`: programs written for the
+packages that came before rely on that.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import attrs
+
+__all__ = ["flag", "non_negative", "non_negative_rate", "positive", "unsigned"]
+
+
+def unsigned(value: object, name: str) -> int:
+    """`value` as an integer that is not negative; else :exc:`TypeError`."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if number < 0:
+        raise TypeError(f"{name} must not be negative, it is {number}")
+    return number
+
+
+def non_negative(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    unsigned(value, attribute.name)
+
+
+def positive(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+    if unsigned(value, attribute.name) == 0:
+        raise ValueError(f"{attribute.name} must be at least 1, not 0")
+
+
+def non_negative_rate(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name} must be a number, not {value!r}")
+    if math.isnan(value) or math.isinf(value) or value < 0:
+        raise ValueError(f"{attribute.name} must be a finite number of bytes per second, 0 or more, not {value}")
+
+
+def flag(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool | int):
+        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
