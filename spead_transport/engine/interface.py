@@ -231,7 +231,6 @@ class Engine(ABC):
         self,
         sender: PacketSender,
         config: send_config.StreamConfig,
-        capabilities: Capabilities,
         thread_pool: ThreadPool,
     ) -> SendRunner: ...
 

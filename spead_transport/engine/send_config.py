@@ -76,9 +76,7 @@ class StreamConfig:
     burst_size: int = attrs.field(default=65536, validator=positive)
     max_heaps: int = attrs.field(default=4, validator=positive)
     burst_rate_ratio: float = attrs.field(default=1.05, validator=_ratio)
-    rate_method: RateMethod = attrs.field(
-        default=RateMethod.AUTO, validator=attrs.validators.instance_of(RateMethod)
-    )
+    rate_method: RateMethod = attrs.field(default=RateMethod.AUTO, validator=attrs.validators.instance_of(RateMethod))
 
     @property
     def burst_rate(self) -> float:
@@ -113,8 +111,7 @@ class HeapReference:
 
     def __repr__(self) -> str:
         return (
-            f"HeapReference({self._heap!r}, cnt={self.cnt}, substream_index={self.substream_index}, "
-            f"rate={self.rate})"
+            f"HeapReference({self._heap!r}, cnt={self.cnt}, substream_index={self.substream_index}, rate={self.rate})"
         )
 
     @property

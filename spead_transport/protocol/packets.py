@@ -392,9 +392,7 @@ def _decode_pointers(
 def _words_at(block: Bytes, offsets: Offsets, count: int) -> _Words:
     """``(len(offsets), count)`` words in the machine's byte order, starting at `offsets` (bytes) of `block`."""
     index = offsets[:, np.newaxis] + np.arange(count * _WORD)
-    words: _Words = (
-        block[index].view(_BIG_ENDIAN).astype(_NATIVE) if count else np.zeros((len(offsets), 0), _NATIVE)
-    )
+    words: _Words = block[index].view(_BIG_ENDIAN).astype(_NATIVE) if count else np.zeros((len(offsets), 0), _NATIVE)
     return words
 
 

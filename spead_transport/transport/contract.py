@@ -66,10 +66,19 @@ class Capabilities:
 
 
 class _Endpoint:
-    """The part of the contract that both directions share: one user at a time, and how to close."""
+    """The part of the contract that both directions share: one user at a time, and how to close.
 
-    def __init__(self, url: str) -> None:
+    Parameters
+    ----------
+    url
+        Where the endpoint is.
+    capabilities
+        What it promises.
+    """
+
+    def __init__(self, url: str, capabilities: Capabilities) -> None:
         self._url = url
+        self._capabilities = capabilities
         self._in_use = threading.Lock()
         self._closed = False
 
@@ -91,6 +100,11 @@ class _Endpoint:
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._closed
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this endpoint promises: its transport's capabilities, unless a wrapper or the system changed them."""
+        return self._capabilities
 
     @property
     def url(self) -> str:

@@ -33,10 +33,9 @@ class PythonEngine(Engine):
         self,
         sender: PacketSender,
         config: send_config.StreamConfig,
-        capabilities: Capabilities,
         thread_pool: ThreadPool,
     ) -> PythonSendRunner:
-        return PythonSendRunner(sender, self.encoder(config, capabilities), config, thread_pool)
+        return PythonSendRunner(sender, self.encoder(config, sender.capabilities), config, thread_pool)
 
     def receive_runner(
         self,
