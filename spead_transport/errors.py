@@ -19,6 +19,7 @@ __all__ = [
     "Full",
     "Stopped",
     "TransportError",
+    "TransportLookupError",
 ]
 
 
@@ -89,3 +90,11 @@ class BrokenTransportError(TransportError):
 
 class BusyError(TransportError):
     """Two callers used one direction of an endpoint at the same time."""
+
+
+class TransportLookupError(TransportError, ValueError):
+    """No usable transport for a scheme: unknown, provided twice, broken, or made for another version.
+
+    A :exc:`ValueError` because the scheme is an argument, most often mistyped; a :exc:`TransportError` because the
+    cure may be to install or upgrade something. Who chooses a transport by configuration need not tell them apart.
+    """

@@ -6,14 +6,24 @@ from ..protocol.batch import BufferLike, Bytes, Offsets, PacketBatch, as_bytes
 from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSender, Transport
 from .options import TransportConfig, option
 from .readiness import EventReadiness, FdReadiness, Readiness
+from .registry import (
+    PREFER_VARIABLE,
+    InstalledTransport,
+    get_transport_class,
+    installed_transports,
+    known_schemes,
+    transport_from_url,
+)
 
 __all__ = [
     "CONTRACT_VERSION",
+    "PREFER_VARIABLE",
     "BufferLike",
     "Bytes",
     "Capabilities",
     "EventReadiness",
     "FdReadiness",
+    "InstalledTransport",
     "Offsets",
     "PacketBatch",
     "PacketReceiver",
@@ -22,5 +32,9 @@ __all__ = [
     "Transport",
     "TransportConfig",
     "as_bytes",
+    "get_transport_class",
+    "installed_transports",
+    "known_schemes",
     "option",
+    "transport_from_url",
 ]
