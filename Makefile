@@ -1,0 +1,82 @@
+# Everything happens in .venv, which the first target that needs it makes and later ones keep up to date.
+#
+#   make test PYTHON=python3.13    makes .venv anew from another interpreter (3.11 or later), which is then remembered
+#   make test ARGS="-k udp -x"     ARGS is handed to the program behind the target
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The stamp is written last, so that an interrupted installation is redone. It says from which interpreter and in which
+# folder the environment was made: an environment that was moved or copied does not work.
+INSTALLED := $(shell cat $(STAMP) 2>/dev/null)
+PYTHON ?= $(or $(firstword $(INSTALLED)),python3.11)
+KEY := $(PYTHON) $(CURDIR)
+INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs/examples/*/pyproject.toml)
+CODE := spead_transport $(wildcard plugins/*/src) tests $(wildcard benchmarks docs/examples)
+
+.PHONY: help
+help: ## Print this list
+	@grep -E '^[a-z-]+:.* ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.* ## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(STAMP) ## Stream from a real spead2 sender, then over inproc and udp; plots to out/
+	@$(BIN)/python docs/examples/demo/demo.py $(ARGS)
+
+.PHONY: test
+test: $(STAMP) ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check style and formatting
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(STAMP) ## Check types with mypy and pyright
+	@$(BIN)/mypy --strict $(CODE)
+	$(BIN)/pyright
+
+.PHONY: docs
+docs: $(STAMP) ## Build the manual into site/
+	@$(BIN)/mkdocs build --strict --quiet $(ARGS)
+	echo "the manual is in site/index.html"
+
+.PHONY: constraints
+constraints: $(STAMP) ## Choose the newest versions of all dependencies anew
+	@$(BIN)/pip install -qq uv
+	names=$$(sed -nE 's/^name = "(.*)"/\1/p' $(filter %pyproject.toml,$(INPUTS)))
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+	    $$(printf -- '--no-emit-package %s ' $$names) --output-file requirements/constraints.txt requirements/dev.in
+
+.PHONY: clean
+clean: ## Remove everything that was built, .venv too
+	@rm -rf $(VENV) site out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: venv
+venv: $(STAMP) ## Only make .venv, or bring it up to date
+
+.PHONY: FORCE
+FORCE:
+
+$(STAMP): $(INPUTS) $(if $(filter-out $(KEY),$(INSTALLED))$(filter-out $(INSTALLED),$(KEY)),FORCE)
+	@command -v $(PYTHON) > /dev/null || {
+	    echo "There is no $(PYTHON) here. Name a Python, 3.11 or later: make $(MAKECMDGOALS) PYTHON=python3" >&2
+	    exit 1
+	}
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"{sys.executable} is Python {v[0]}.{v[1]}; 3.11 or later is needed")'
+	if [ "$(INSTALLED)" != "$(KEY)" ]; then
+	    echo "making $(VENV) with $(PYTHON)"
+	    rm -rf $(VENV)
+	    $(PYTHON) -m venv $(VENV)
+	fi
+	rm -f $@
+	echo "installing into $(VENV)"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements/constraints.txt -r requirements/dev.in
+	echo "$(KEY)" > $@

@@ -1,0 +1,35 @@
+"""Rules that hold for all tests: nothing leaks, and streams are tested with each engine that is installed."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import entry_points, version
+
+import pytest
+
+from .leaks import Resources
+
+ENGINES = sorted(entry_points(group="spead_transport.engines").names)
+
+
+def pytest_report_header() -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "spead2"))
+    return f"engines: {', '.join(ENGINES)}; python {platform.python_version()}, {packages}"
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    """A test that leaves a thread or a file descriptor behind fails."""
+    before = Resources.now()
+    yield
+    leaks = before.leaked_since()
+    if leaks:
+        pytest.fail("the test left something behind:\n" + "\n".join(leaks), pytrace=False)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Name of an engine; a test that asks for it runs once with each."""
+    name: str = request.param
+    return name

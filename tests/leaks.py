@@ -1,0 +1,59 @@
+"""What a test leaves behind: threads that still run, and file descriptors that are still open."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+__all__ = ["Resources"]
+
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+
+
+@attrs.frozen
+class Resources:
+    """The threads and file descriptors of this process at one moment."""
+
+    threads: frozenset[threading.Thread]
+    #: What each descriptor is, by number: a number can be closed and used again for something else.
+    descriptors: dict[int, str]
+
+    @classmethod
+    def now(cls) -> Resources:
+        return cls(frozenset(threading.enumerate()), _open_descriptors())
+
+    def leaked_since(self, grace: float = 5.0) -> list[str]:
+        """Describes what exists now and did not then.
+
+        Threads are given `grace` seconds, since ending takes them a moment. Descriptors of objects that are only kept
+        alive by a reference cycle are not leaks: they are collected.
+        """
+        for thread in set(threading.enumerate()) - self.threads:
+            if thread is not threading.current_thread():
+                thread.join(grace)
+        if self.new_descriptors():
+            gc.collect()
+        threads = set(threading.enumerate()) - self.threads
+        return [
+            *(f"thread {thread.name!r} still runs" for thread in threads),
+            *(f"file descriptor {number} is still open: {what}" for number, what in self.new_descriptors().items()),
+        ]
+
+    def new_descriptors(self) -> dict[int, str]:
+        """Descriptors that are open now and were not then, or were something else."""
+        return {number: what for number, what in _open_descriptors().items() if self.descriptors.get(number) != what}
+
+
+def _open_descriptors() -> dict[int, str]:
+    descriptors: dict[int, str] = {}
+    for entry in _DESCRIPTORS.iterdir():
+        try:
+            descriptors[int(entry.name)] = os.readlink(entry)
+        except FileNotFoundError:
+            continue  # the descriptor with which the directory itself was being read
+    return descriptors
