@@ -170,7 +170,9 @@ def encode_heap(
     bodies = layout.payload
     if plan.padding:
         null = np.array([(NULL_ID << bits) | layout.payload_size], _NATIVE)
-        pointers = np.concatenate((pointers, null))
+        # Empty items at the end stay there: if the NULL pointer came before theirs, they would get the zeros.
+        at_end = pointers & np.uint64(1 << 63 | (1 << bits) - 1) == layout.payload_size
+        pointers = np.concatenate((pointers + np.uint64(plan.padding) * at_end, null))
         bodies = (*bodies, np.zeros(plan.padding, np.uint8))
     words = plan.template.copy()
     words[plan.cnt_words] = cnt | int(_immediate(HEAP_CNT_ID, bits))
