@@ -187,14 +187,28 @@ class PacketBatch:
         bodies = (np.concatenate(self.bodies),) if self.bodies else ()
         return attrs.evolve(self, heads=self.heads.copy(), bodies=bodies, adoptable=True)
 
-    def flatten(self) -> PacketBatch:
-        """The same packets back to back in one block, with empty bodies: what goes on a wire in one piece."""
+    def flatten(self, into: Bytes | None = None) -> PacketBatch:
+        """The same packets back to back in one block, with empty bodies: what goes on a wire in one piece.
+
+        Parameters
+        ----------
+        into
+            Memory to use for the block, instead of new memory.
+
+        Raises
+        ------
+        ValueError
+            If `into` is smaller than :attr:`nbytes`.
+        """
         sizes = self.sizes
         at = _starts(sizes)
-        block = np.empty(int(sizes.sum()), np.uint8)
+        nbytes = int(sizes.sum())
+        if into is not None and len(into) < nbytes:
+            raise ValueError(f"{nbytes} bytes of packets do not fit a block of {len(into)} bytes")
+        block = np.empty(nbytes, np.uint8) if into is None else into[:nbytes]
         scatter(block, at, self.heads, self.head_offsets, self.head_sizes)
         self._scatter_bodies(block, at + self.head_sizes)
-        return PacketBatch(block, at, sizes, destination=self.destination, adoptable=True)
+        return PacketBatch(block, at, sizes, destination=self.destination, adoptable=into is None)
 
     def _body_starts(self) -> Offsets:
         """Where each of `bodies` starts when they are laid end to end, and where the last one ends."""
@@ -211,13 +225,30 @@ class PacketBatch:
             size -= len(piece)
             index += 1
 
+    def _span(self, starts: Offsets, low: int, high: int) -> Bytes:
+        """The bytes ``[low, high)`` of all `bodies` laid end to end, as one block: a view if they lie in one."""
+        first = int(np.searchsorted(starts, low, "right")) - 1
+        last = int(np.searchsorted(starts, high, "left")) - 1
+        start, end = low - int(starts[first]), high - int(starts[last])
+        if first == last:
+            return self.bodies[first][start:end]
+        return np.concatenate((self.bodies[first][start:], *self.bodies[first + 1 : last], self.bodies[last][:end]))
+
     def _scatter_bodies(self, target: Bytes, at: Offsets) -> None:
         """Copy each packet's body to ``target[at:]``."""
         if len(self.bodies) == 1:
             scatter(target, at, self.bodies[0], self.body_offsets, self.body_sizes)
             return
-        starts = self._body_starts()
         some = self.body_sizes > 0
+        if not some.any():
+            return
+        starts = self._body_starts()
+        low = int(self.body_offsets[some].min())
+        high = int((self.body_offsets + self.body_sizes)[some].max())
+        if high - low <= 2 * int(self.body_sizes.sum()):
+            # Many small blocks are cheaper to join, at one more copy, than to take one by one.
+            scatter(target, at, self._span(starts, low, high), self.body_offsets - low, self.body_sizes)
+            return
         first = np.searchsorted(starts, self.body_offsets, "right") - 1
         last = np.searchsorted(starts, self.body_offsets + self.body_sizes - 1, "right") - 1
         for index in np.unique(first[some]).tolist():
@@ -257,9 +288,11 @@ def uniform_runs(at: Offsets, start: Offsets, size: Offsets) -> Iterator[tuple[i
     if count < 2:
         yield from [(0, count)] * count
         return
-    step_at, step_start = np.diff(at), np.diff(start)
-    breaks = np.diff(size) != 0
-    breaks[1:] |= (np.diff(step_at) != 0) | (np.diff(step_start) != 0)
+    # Differences are taken by hand, which for a batch's few packets takes a third of the time of np.diff.
+    step_at, step_start = at[1:] - at[:-1], start[1:] - start[:-1]
+    breaks = size[1:] != size[:-1]
+    breaks[1:] |= step_at[1:] != step_at[:-1]
+    breaks[1:] |= step_start[1:] != step_start[:-1]
     # A negative distance (round-robin interleaving) has no strided view that this module would want to make.
     breaks |= (step_at < 0) | (step_start < 0)
     first = 0
@@ -271,6 +304,4 @@ def uniform_runs(at: Offsets, start: Offsets, size: Offsets) -> Iterator[tuple[i
 
 def strided_rows(block: Bytes, start: int, stride: int, count: int, width: int) -> Bytes:
     """View of `count` rows of `width` bytes, `stride` bytes apart, as a two-dimensional array; bounds checked."""
-    if start < 0 or stride < 0 or start + stride * (count - 1) + width > len(block):
-        raise IndexError("packet outside its block")
-    return np.lib.stride_tricks.as_strided(block[start:], (count, width), (stride, 1))
+    return np.ndarray((count, width), np.uint8, block, start, (stride, 1))

@@ -11,16 +11,19 @@ import difflib
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote, unquote
 
 import attrs
 
-from .units import parse_quantity
+from .units import parse_quantity, parse_whole
 
 __all__ = ["TransportConfig", "option", "split_url"]
 
 T = TypeVar("T")
+
+#: Characters, beside letters and digits, that mean nothing in our URLs where addresses and values stand.
+_UNQUOTED: Final = "/:@[]+,;*"
 
 
 def option(
@@ -41,13 +44,15 @@ def option(
     help
         One line for users.
     unit
-        What a number counts: ``"bytes"``, ``"seconds"``, ``"bit/s"`` … or nothing.
+        What a number counts. With ``"bytes"``, ``"bytes/s"`` and ``"seconds"`` it may be given in other units of the
+        same kind; any other word, such as ``"packets"``, is there for readers.
     address
         This is the part of the URL between ``scheme://`` and ``?``. Its converter must accept that text, and
         the value's ``str()`` must give it back.
     converter
-        Makes the field's value from what was given. By default numbers accept text with a unit (``"8 MiB"``) and
-        truth values accept yes/no, true/false, on/off, 1/0.
+        Makes the field's value from what was given, the text in a URL included; the value's ``str()`` must give that
+        text back. Without it, the field is a ``str``, ``bool``, ``int`` or ``float``, or one of these or ``None``: an
+        empty text is ``None``, and truth values are yes/no, true/false, on/off or 1/0.
     validator
         One attrs validator, or several.
     """
@@ -67,12 +72,12 @@ def split_url(url: str) -> tuple[str, str, dict[str, str]]:
     if not separator or not scheme:
         raise ValueError(f"{url!r}: expected a URL such as udp://127.0.0.1:7148 or inproc://name")
     address, _, query = rest.partition("?")
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError as error:
-        raise ValueError(f"{url!r}: expected name=value&name=value after the '?', not {query!r}") from error
     options: dict[str, str] = {}
-    for name, value in pairs:
+    for part in query.split("&") if query else ():
+        # RFC 3986: only %xx is an escape; that a + means a space is a custom of web forms.
+        name, equals, value = map(unquote, part.partition("="))
+        if not name or not equals:
+            raise ValueError(f"{url!r}: expected name=value&name=value after the '?', not {query!r}")
         if name in options:
             raise ValueError(f"{url!r}: option {name!r} is given twice")
         options[name] = value
@@ -85,7 +90,7 @@ def _unknown_option(name: str, known: list[str]) -> str:
     return f"unknown option {name!r}{suggestion} (known: {', '.join(known) or 'none'})"
 
 
-def _from_text(text: str, kind: object) -> object:
+def _from_text(text: str, kind: object, unit: str) -> object:
     """Convert an option's text to the field's type, when the field has no converter of its own."""
     if isinstance(kind, types.UnionType):  # "T | None": an empty text is None
         if not text:
@@ -93,11 +98,10 @@ def _from_text(text: str, kind: object) -> object:
         kind = next(member for member in typing.get_args(kind) if member is not type(None))
     if kind is bool:
         return _truth(text)
-    if kind in (int, float):
-        value = parse_quantity(text)
-        if kind is int and value != int(value):
-            raise ValueError(f"expected a whole number, not {text!r}")
-        return int(value) if kind is int else value
+    if kind is int:
+        return parse_whole(text, unit)
+    if kind is float:
+        return parse_quantity(text, unit)
     return text
 
 
@@ -142,8 +146,9 @@ class TransportConfig:
         for name, text in texts.items():
             if name not in fields:
                 raise ValueError(f"{url}: {_unknown_option(name, sorted(fields))}")
+            field = fields[name]
             try:
-                values[name] = text if fields[name].converter else _from_text(text, kinds[name])
+                values[name] = text if field.converter else _from_text(text, kinds[name], field.metadata["unit"])
             except ValueError as error:
                 raise ValueError(f"{url}: option {name!r}: {error}") from error
         if address_field is not None:
@@ -153,16 +158,16 @@ class TransportConfig:
         try:
             return cls(**values)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{url}: {error}") from error
+            # attrs' validators give the field and the value too, behind the message.
+            raise ValueError(f"{url}: {error.args[0] if error.args else error}") from error
 
     def to_url(self, scheme: str) -> str:
         """The URL that says the same; options that have their default are left out."""
         address_field = self._address_field()
         address = "" if address_field is None else str(getattr(self, address_field.name))
-        options = {
-            field.name: _to_text(getattr(self, field.name))
+        query = "&".join(
+            f"{quote(field.name)}={quote(text, safe=_UNQUOTED)}"
             for field in attrs.fields(type(self))
-            if field is not address_field and getattr(self, field.name) != field.default
-        }
-        query = f"?{urlencode(options)}" if options else ""
-        return f"{scheme}://{quote(address, safe='/:@[]+,;*')}{query}"
+            if field is not address_field and (text := _to_text(getattr(self, field.name))) != _to_text(field.default)
+        )
+        return f"{scheme}://{quote(address, safe=_UNQUOTED)}{'?' if query else ''}{query}"

@@ -12,8 +12,12 @@ import os
 import select
 import threading
 from abc import ABC, abstractmethod
+from typing import Final
 
-__all__ = ["EventReadiness", "FdReadiness", "Readiness"]
+__all__ = ["EventReadiness", "FdReadiness", "Readiness", "poll_readable"]
+
+#: Longer waits, in seconds, are for ever: poll(2) cannot count the milliseconds of a month.
+_LONGEST_WAIT: Final = 2e6
 
 
 class Readiness(ABC):
@@ -70,7 +74,8 @@ def poll_readable(fd: int, timeout: float | None) -> bool:
     """Block until `fd` polls readable; False if `timeout` (seconds) ran out first."""
     poller = select.poll()
     poller.register(fd, select.POLLIN)
-    return bool(poller.poll(None if timeout is None else max(0.0, timeout * 1000)))
+    milliseconds = None if timeout is None or timeout > _LONGEST_WAIT else max(0.0, timeout * 1000)
+    return bool(poller.poll(milliseconds))
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -92,7 +97,8 @@ class EventReadiness(Readiness):
         self._woken = False
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        if hasattr(self, "_fd"):  # not if the system refused to make one
+            os.close(self._fd)
 
     def fileno(self) -> int:
         return self._fd
@@ -136,12 +142,13 @@ class FdReadiness(Readiness):
     Parameters
     ----------
     fd
-        The file descriptor; it stays the caller's and must outlive this object.
+        The file descriptor. It stays the caller's, who calls :meth:`detach` before closing it.
     write
         Whether to report writability instead of readability.
     """
 
     def __init__(self, fd: int, *, write: bool = False) -> None:
+        self._fd = fd
         self._wake = EventReadiness()
         # An epoll instance polls readable itself as soon as one of its members is ready (epoll(7)), which makes
         # one descriptor of two.
@@ -149,8 +156,13 @@ class FdReadiness(Readiness):
         self._epoll.register(fd, select.EPOLLOUT if write else select.EPOLLIN)
         self._epoll.register(self._wake.fileno(), select.EPOLLIN)
 
-    def __del__(self) -> None:
-        self._epoll.close()
+    def detach(self) -> None:
+        """Stop watching the file descriptor, which is about to be closed; only :meth:`wake` is reported from now on.
+
+        Closing alone is not enough: if the descriptor has a duplicate, epoll goes on reporting what it refers to
+        (epoll(7)), and cannot be told to stop any more.
+        """
+        self._epoll.unregister(self._fd)
 
     def fileno(self) -> int:
         return self._epoll.fileno()

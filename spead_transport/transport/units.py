@@ -3,34 +3,89 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Final
 
-__all__ = ["parse_quantity"]
+__all__ = ["parse_quantity", "parse_whole"]
 
-_PREFIXES: Final = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
-    f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", 1)
+_PREFIXES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
+    f"{letter}i": 1024**power for power, letter in enumerate("KMGT", 1)
 }
-_BYTES: Final = {f"{prefix}B": factor for prefix, factor in _PREFIXES.items()}
-_BITS_PER_SECOND: Final = {f"{prefix}bit/s": factor / 8 for prefix, factor in _PREFIXES.items()}
-_BYTES_PER_SECOND: Final = {f"{name}/s": factor for name, factor in _BYTES.items()}
-_SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-#: Factor of each unit, to bytes, bytes per second or seconds.
-_UNITS: Final = {"": 1.0} | _BYTES | _BYTES_PER_SECOND | _BITS_PER_SECOND | _SECONDS
-_QUANTITY: Final = re.compile(r"\s*([-+]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s]*)\s*")
+_BYTES: Final = {f"{prefix}B": Fraction(factor) for prefix, factor in _PREFIXES.items()}
+_RATES: Final = {f"{name}/s": factor for name, factor in _BYTES.items()} | {
+    f"{prefix}bit/s": Fraction(factor, 8) for prefix, factor in _PREFIXES.items()
+}
+_SECONDS: Final = {
+    "ns": Fraction(1, 10**9),
+    "us": Fraction(1, 10**6),
+    "µs": Fraction(1, 10**6),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "min": Fraction(60),
+    "h": Fraction(3600),
+}
+#: For each unit that a number can be wanted in, what it can be given in and the factor.
+_KNOWN: Final[Mapping[str, Mapping[str, Fraction]]] = {"bytes": _BYTES, "bytes/s": _RATES, "seconds": _SECONDS}
+_EXAMPLES: Final = {"bytes": "65536 or 8MiB", "bytes/s": "1e9 or 10Gbit/s", "seconds": "0.25 or 250ms"}
+
+_DIGITS: Final = r"\d+(?:_\d+)*"
+# The exponent is short: a number with a billion digits would be computed to the last one.
+_QUANTITY: Final = re.compile(
+    rf"\s*([-+]?(?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][-+]?\d{{1,3}})?)\s*([^\W\d_][^\s]*)?\s*"
+)
 
 
-def parse_quantity(text: str) -> float:
-    """A number with an optional unit, in bytes, bytes per second or seconds.
+def parse_quantity(text: str, unit: str = "") -> float:
+    """A number, given with a unit or without.
+
+    Parameters
+    ----------
+    text
+        The number. If no unit is given it is in `unit` already.
+    unit
+        What the result is in: ``"bytes"``, ``"bytes/s"`` or ``"seconds"``; for anything else the text is a mere
+        number.
 
     Raises
     ------
     ValueError
-        If `text` is not a number, or the unit is unknown.
+        If `text` is not a number or too large, or its unit is unknown or one of something else.
     """
+    try:
+        return float(_parse(text, unit))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too large") from None
+
+
+def parse_whole(text: str, unit: str = "") -> int:
+    """The same for whole numbers, exact.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`parse_quantity`, or if the number is not whole.
+    """
+    value = _parse(text, unit)
+    if value.denominator != 1:
+        raise ValueError(f"expected a whole number{f' of {unit}' if unit else ''}, not {text!r}")
+    return value.numerator
+
+
+def _parse(text: str, unit: str) -> Fraction:
+    known = _KNOWN.get(unit, {})
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"expected a number such as 65536 or 8MiB, not {text!r}")
-    number, unit = match.groups()
-    if unit not in _UNITS:
-        raise ValueError(f"unknown unit {unit!r} in {text!r} (known: B, KiB, MiB, kB, MB, bit/s, Mbit/s, ms, s …)")
-    return float(number) * _UNITS[unit]
+        example = {
+            "bytes": " such as 65536 or 8MiB",
+            "bytes/s": " such as 1e9 or 10Gbit/s",
+            "seconds": " such as 250ms",
+        }
+        raise ValueError(f"expected a number{example.get(unit, '')}, not {text!r}")
+    number, given = match.groups()
+    if given is None:
+        return Fraction(number)
+    if given not in known:
+        expected = f"known: {', '.join(known)}" if known else "expected none"
+        raise ValueError(f"unknown unit {given!r} in {text!r} ({expected})")
+    return Fraction(number) * known[given]

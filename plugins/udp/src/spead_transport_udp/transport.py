@@ -1,0 +1,48 @@
+"""``udp://host:port``: packets over UDP, to and from hosts and multicast groups."""
+
+from __future__ import annotations
+
+import attrs
+
+from spead_transport.transport import Transport
+
+from .addresses import endpoints_at
+from .config import UdpConfig
+from .receiver import UdpReceiver
+from .sender import CAPABILITIES, UdpSender
+from .sockets import open_receiving, open_sending
+
+__all__ = ["UdpTransport"]
+
+
+class UdpTransport(Transport[UdpConfig]):
+    """Each packet is a datagram, which may be lost, duplicated or overtaken on its way.
+
+    A sender has a destination for each endpoint of the URL; a receiver receives at all of them. A receiver is never
+    told that its senders are finished.
+    """
+
+    contract = 1
+    scheme = "udp"
+    config_type = UdpConfig
+    capabilities = CAPABILITIES
+
+    def open_sender(self) -> UdpSender:
+        sock, addresses = open_sending(self.config, self.url)
+        try:
+            return UdpSender(sock, addresses, self.url, gso=self.config.gso)
+        except BaseException:
+            sock.close()
+            raise
+
+    def open_receiver(self) -> UdpReceiver:
+        config = self.config
+        sockets = open_receiving(config, self.url)
+        try:
+            bound = attrs.evolve(config, endpoints=endpoints_at(sock.getsockname() for sock in sockets))
+            url = bound.to_url(self.scheme)
+            return UdpReceiver(sockets, url, max_packet_size=config.max_packet_size, gro=config.gro)
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
