@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +11,9 @@ from .batch import Bytes
 from .constants import CTRL_STREAM_START, CTRL_STREAM_STOP, DESCRIPTOR_ID, LAST_RESERVED_ID, STREAM_CTRL_ID
 from .flavour import Flavour
 from .layout import HeapLayout
-from .raw_descriptor import RawDescriptor, encode_descriptor
+from .packets import encode_heap
 
-__all__ = ["Heap", "SendableDescriptor", "SendableItem"]
+__all__ = ["Heap", "PacketGenerator", "SendableDescriptor", "SendableItem"]
 
 
 class SendableItem(Protocol):
@@ -21,7 +22,6 @@ class SendableItem(Protocol):
     @property
     def id(self) -> int: ...
 
-    @property
     def allow_immediate(self) -> bool:
         """Whether the value may be put in the item pointer if it is small enough."""
 
@@ -32,7 +32,8 @@ class SendableItem(Protocol):
 class SendableDescriptor(Protocol):
     """What a heap needs to know of a descriptor; :class:`~spead_transport.Descriptor` is one."""
 
-    def to_raw(self, flavour: Flavour) -> RawDescriptor: ...
+    def encode(self, flavour: Flavour) -> Bytes:
+        """The packet that describes the item: one-dimensional, contiguous."""
 
 
 class Heap:
@@ -78,7 +79,7 @@ class Heap:
                 f"Item ID out of range: {item.id:#x} must be from {LAST_RESERVED_ID + 1:#x} "
                 f"to {self._flavour.max_id:#x} in flavour SPEAD-64-{self._flavour.heap_address_bits}"
             )
-        self._add(item.id, item.to_buffer(), item.allow_immediate)
+        self._add(item.id, item.to_buffer(), item.allow_immediate())
 
     def add_descriptor(self, descriptor: SendableDescriptor) -> None:
         """Add the description of an item, for receivers that do not know it.
@@ -88,8 +89,7 @@ class Heap:
         ValueError
             If the description does not fit the flavour.
         """
-        raw = descriptor.to_raw(self._flavour)
-        self._add(DESCRIPTOR_ID, encode_descriptor(raw, self._flavour), False)
+        self._add(DESCRIPTOR_ID, descriptor.encode(self._flavour), False)
 
     def add_start(self) -> None:
         """Say that the stream starts here."""
@@ -137,3 +137,35 @@ class Heap:
             self._payload.append(value)
             self._payload_size += size
         self._layout = None
+
+
+class PacketGenerator:
+    """Iterator over the packets of a heap, as ``bytes``.
+
+    Parameters
+    ----------
+    heap
+        The heap.
+    cnt
+        Its number; for one too large for the flavour, the lower bits count.
+    max_packet_size
+        Largest size of a packet, in bytes, rounded down to a multiple of 8.
+
+    Raises
+    ------
+    ValueError
+        If the packet size is too small, or the heap too large for its flavour, or `cnt` is negative.
+    """
+
+    def __init__(self, heap: Heap, cnt: int, max_packet_size: int) -> None:
+        if cnt < 0:
+            raise ValueError(f"cnt must not be negative, as {cnt} is")
+        flavour = heap.flavour
+        batch = encode_heap(heap.layout(), flavour, cnt & flavour.address_mask, max_packet_size, heap.repeat_pointers)
+        self._packets = batch.packets()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._packets).tobytes()

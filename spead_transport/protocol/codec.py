@@ -1,0 +1,280 @@
+"""How the values of an item are turned into bytes and back: planned once for each descriptor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .batch import Bytes
+from .bitpack import PACK_SLACK, integer_type, pack, packed_size, unpack
+from .casting import Casting, convert
+from .formats import ElementFormat, Field
+from .numpy_header import Order
+
+__all__ = ["BYTE_ORDERS", "Codec", "NativeCodec", "PackedCodec", "TextCodec"]
+
+_NO_BYTES: Final[Bytes] = np.zeros(0, np.uint8)
+_BYTE: Final = np.dtype(np.uint8)
+_BIG_ENDIAN: Final = np.dtype(">u8")
+_CHARACTER: Final = np.dtype("S1")
+
+
+#: What `new_order` may be.
+BYTE_ORDERS: Final = ("=", "<", ">", "|")
+
+
+class Codec(ABC):
+    """Encodes and decodes the values of one item.
+
+    Parameters
+    ----------
+    shape
+        Size of each dimension; ``None`` for one that varies.
+    bits
+        Size of an element, in bits.
+    """
+
+    def __init__(self, shape: tuple[int | None, ...], bits: int) -> None:
+        self.shape = shape
+        self.bits = bits
+        self._known = prod(size for size in shape if size is not None)
+        #: Size of the encoded value, in bytes; ``None`` if it varies.
+        self.nbytes = None if None in shape else packed_size(self._known, bits)
+        #: Whether an encoded value always has the same number of whole bytes.
+        self.fixed_bytes = None not in shape and self._known * bits % 8 == 0
+
+    def resolve(self, max_elements: int) -> tuple[int, ...]:
+        """The shape, with the dimension that varies as large as `max_elements` elements allow."""
+        varying = max_elements // self._known if self._known else 0
+        return tuple(varying if size is None else size for size in self.shape)
+
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Whether a value may have this shape."""
+        return len(shape) == len(self.shape) and all(
+            expected is None or size == expected for size, expected in zip(shape, self.shape, strict=True)
+        )
+
+    @abstractmethod
+    def encode(self, value: object, casting: Casting) -> Bytes:
+        """The bytes of a value: its own memory if that can be sent as it is.
+
+        Raises
+        ------
+        ValueError
+            If the value has another shape, or does not fit the type.
+        """
+
+    @abstractmethod
+    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> Any:
+        """The value that is in ``block[start:end]``; more bytes than it needs are ignored.
+
+        Parameters
+        ----------
+        block
+            The memory.
+        start, end
+            Part of the memory.
+        new_order
+            Byte order of the result: ``"<"``, ``">"``, ``"="`` for the machine's, ``"|"`` for that of the memory.
+
+        Returns
+        -------
+        object
+            A scalar if there is no dimension; otherwise an array, which is a view of the memory where possible.
+
+        Raises
+        ------
+        ValueError
+            If there are too few bytes.
+        """
+
+    def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> Any:
+        """The value of an item whose pointer holds it; if its size is known, it is in the last bytes."""
+        block = np.frombuffer(bytearray(value.to_bytes(address_bytes, "big")), _BYTE)
+        start = 0 if self.nbytes is None else address_bytes - self.nbytes
+        if start < 0:
+            raise ValueError(f"an immediate value of {address_bytes} bytes is too short: expected {self.nbytes}")
+        return self.decode(block, start, address_bytes, new_order)
+
+    def _shape_of(self, size: int) -> tuple[int, ...]:
+        """The shape of what is in `size` bytes."""
+        if self.nbytes is None:
+            return self.resolve(8 * size // self.bits)
+        if size < self.nbytes:
+            raise ValueError(f"too few bytes for shape {self.shape}: expected {self.nbytes}, came {size}")
+        return self.shape  # type: ignore[return-value]  # no dimension varies
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        if not self.accepts(shape):
+            raise ValueError(f"Value has shape {shape}, expected {self.shape}")
+
+
+class NativeCodec(Codec):
+    """Elements that a NumPy type describes byte by byte.
+
+    Parameters
+    ----------
+    dtype
+        As on the wire.
+    order
+        As on the wire.
+    """
+
+    def __init__(self, shape: tuple[int | None, ...], dtype: np.dtype[Any], order: Order) -> None:
+        super().__init__(shape, 8 * dtype.itemsize)
+        self._dtype = dtype
+        self._order: Order = order
+        in_order = {order: dtype.newbyteorder(order) for order in BYTE_ORDERS}
+        #: The type wanted for each byte order; `dtype` itself where there is nothing to do.
+        self._in_order = {order: dtype if wanted == dtype else wanted for order, wanted in in_order.items()}
+        self._integers = _integer_limits(dtype) if not shape else None
+        self._byteorder: Final = "big" if dtype.str.startswith(">") else "little"
+
+    def encode(self, value: object, casting: Casting) -> Bytes:
+        if type(value) is not np.ndarray or value.dtype != self._dtype:
+            if type(value) is int and self._integers and self._integers[0] <= value <= self._integers[1]:
+                data = value.to_bytes(self._dtype.itemsize, self._byteorder, signed=self._integers[0] < 0)
+                return np.frombuffer(data, _BYTE)
+            if isinstance(value, str | bytes) and self._dtype == _CHARACTER and len(self.shape) == 1:
+                value = np.frombuffer(value.encode("ascii") if isinstance(value, str) else value, _CHARACTER)
+            value = convert(value, self._dtype, casting)
+        self._check_shape(value.shape)
+        array = value if self._order == "C" else value.T
+        if not array.flags.c_contiguous:
+            array = np.ascontiguousarray(array)
+        return np.ndarray((array.nbytes,), _BYTE, array) if array.nbytes else _NO_BYTES
+
+    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> Any:
+        shape = self._shape_of(end - start)
+        array: npt.NDArray[Any] = np.ndarray(shape, self._dtype, block, start, None, self._order)
+        wanted = self._in_order[new_order]
+        if self._dtype.kind == "b":
+            array = _as_booleans(array)
+        elif wanted is not self._dtype:
+            array = array.astype(wanted)
+        return array if shape else array[()]
+
+
+class PackedCodec(Codec):
+    """Elements of any width, without gaps between them."""
+
+    def __init__(self, shape: tuple[int | None, ...], format: ElementFormat) -> None:
+        super().__init__(shape, format.bits)
+        self._fields = format.fields
+        self._dtype = format.value_dtype
+        self._limits = tuple(field.limits for field in format.fields)
+        #: The only field, if the value is one number.
+        self._number = format.fields[0] if not shape and len(format.fields) == 1 else None
+
+    def encode(self, value: object, casting: Casting) -> Bytes:
+        if type(value) is int and self._number is not None and self._number.holds(value):
+            unused = -self.bits % 8
+            encoded = (value << unused).to_bytes(packed_size(1, self.bits), "big", signed=value < 0)
+            return np.frombuffer(encoded, _BYTE)
+        array = convert(value, self._dtype, casting, self._limits)
+        self._check_shape(array.shape)
+        if isinstance(value, np.ndarray) and self._can_reference(value):
+            return np.ndarray((self.bits // 8,), _BYTE, value, 8 - self.bits // 8)
+        flat = array.reshape(-1)
+        data = np.zeros(packed_size(flat.size, self.bits) + PACK_SLACK, np.uint8)
+        for number, field in enumerate(self._fields):
+            column = flat[f"f{number}"] if self._dtype.names else flat
+            pack(data, _to_numbers(column, field), field.bits, first=field.first, step=self.bits)
+        return data[:-PACK_SLACK]
+
+    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> Any:
+        shape = self._shape_of(end - start)
+        count = prod(shape)
+        data = block[start : start + packed_size(count, self.bits)]
+        if self._number is not None:
+            signed = self._number.code == "i"
+            value = int.from_bytes(data.data, "big", signed=signed) >> (-self.bits % 8)
+            return bool(value) if self._number.code == "b" else value
+        out = np.empty(count, self._dtype)
+        for number, field in enumerate(self._fields):
+            numbers = unpack(data, count, field.bits, first=field.first, step=self.bits, signed=field.code == "i")
+            if self._dtype.names:
+                out[f"f{number}"] = _from_numbers(numbers, field)
+            else:
+                out = _from_numbers(numbers, field)
+        array = out.astype(out.dtype.newbyteorder(new_order), copy=False).reshape(shape)
+        return array if shape else array[()]
+
+    def _can_reference(self, value: npt.NDArray[Any]) -> bool:
+        """Whether the last bytes of `value` are what is sent: a big-endian number of 64 bits for a shorter one."""
+        return (
+            self._number is not None
+            and self._number.code in "u0"
+            and self.bits % 8 == 0
+            and self.bits < 64
+            and value.dtype == _BIG_ENDIAN
+        )
+
+
+class TextCodec(Codec):
+    """One dimension of characters, as a string. One of fixed size is filled up with zero bytes."""
+
+    def __init__(self, shape: tuple[int | None, ...]) -> None:
+        super().__init__(shape, 8)
+
+    def encode(self, value: object, casting: Casting) -> Bytes:
+        if isinstance(value, str):
+            data = value.encode("ascii")
+        elif isinstance(value, bytes):
+            data = value
+        else:
+            array = convert(value, _CHARACTER, casting)
+            self._check_shape(array.shape)
+            data = array.tobytes()
+        if self.nbytes is not None:
+            if len(data) > self.nbytes and casting == "checked":
+                self._check_shape((len(data),))
+            data = data[: self.nbytes].ljust(self.nbytes, b"\0")
+        return np.frombuffer(data, _BYTE) if data else _NO_BYTES
+
+    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> str:
+        (size,) = self._shape_of(end - start)
+        data = block[start : start + size].tobytes()
+        return (data if self.nbytes is None else data.rstrip(b"\0")).decode("ascii")
+
+    def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> str:
+        if self.nbytes is not None:
+            return str(super().decode_immediate(value, address_bytes, new_order))
+        return value.to_bytes(address_bytes, "big").lstrip(b"\0").decode("ascii")
+
+
+def _integer_limits(dtype: np.dtype[Any]) -> tuple[int, int] | None:
+    if dtype.kind not in "ui":
+        return None
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def _as_booleans(array: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """`array` itself if its bytes are booleans to NumPy (0 or 1), else a copy in which they are."""
+    raw = array.view(np.uint8)
+    return array if not raw.size or raw.max() <= 1 else raw != 0
+
+
+def _to_numbers(values: npt.NDArray[Any], field: Field) -> npt.NDArray[Any]:
+    """Values of a field as what :func:`pack` takes."""
+    if field.code == "f":
+        return values.view(f"u{field.bits // 8}")
+    if field.code == "c":
+        return values.view(np.uint8)
+    if field.code == "b" and field.bits > 1:
+        return values.astype(integer_type(field.bits, signed=False))
+    return values
+
+
+def _from_numbers(numbers: npt.NDArray[Any], field: Field) -> npt.NDArray[Any]:
+    """The reverse of :func:`_to_numbers`, for what :func:`unpack` gives."""
+    if field.code in "fc":
+        return numbers.view(field.dtype)
+    if field.code == "b":
+        return np.asarray(numbers != 0, np.bool_)
+    return numbers
