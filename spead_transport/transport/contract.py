@@ -81,6 +81,7 @@ class _Endpoint:
         self._capabilities = capabilities
         self._in_use = threading.Lock()
         self._closed = False
+        self._released = False
 
     def __enter__(self) -> Self:
         return self
@@ -116,11 +117,11 @@ class _Endpoint:
 
         Packets that were taken by ``try_send`` stay sent; those that ``try_recv`` did not hand out are discarded.
         """
+        self._closed = True
         with self._in_use:
-            if self._closed:
-                return
-            self._closed = True
-            self._release_resources()
+            if not self._released:
+                self._released = True
+                self._release_resources()
 
     def _release_resources(self) -> None:
         """For subclasses: close sockets and the like, and wake the readiness. Called once; nobody is inside."""
@@ -138,6 +139,8 @@ class _Endpoint:
             If the endpoint was closed.
         """
         if not self._in_use.acquire(blocking=False):
+            if self._closed:  # the other caller is in close()
+                raise ClosedError("the endpoint is closed", url=self._url)
             raise BusyError("two callers at the same time", url=self._url)
         try:
             if self._closed:
@@ -171,7 +174,8 @@ class PacketSender(_Endpoint, ABC):
         -------
         int
             How many packets were taken, 0 if there is no room now. As with ``sendmmsg(2)``, a failure at a later
-            packet counts as "taken so far", and is raised by the next call, which starts with that packet.
+            packet counts as "taken so far", and is raised by the next call, which starts with that packet. An empty
+            packet can be taken and lost, but harms nothing.
 
         Raises
         ------
@@ -180,7 +184,8 @@ class PacketSender(_Endpoint, ABC):
         BrokenTransportError
             For an outside cause; the sender can only be closed.
         TransportError
-            The first packet cannot be sent (it is too large, say), but others may be.
+            The first packet cannot be sent (it is too large, or for a destination that there is not, say), but others
+            may be.
         """
 
 
@@ -269,6 +274,19 @@ class Transport(ABC, Generic[ConfigT]):
             If an option is unknown, malformed or out of range; the message names the part of the URL.
         """
         return cls(cls.config_type.from_url(url))  # type: ignore[arg-type]
+
+    @classmethod
+    def loopback_url(cls) -> str:
+        """A URL to receive on, within this machine, that nobody else uses; for tests and trials.
+
+        A different one at each call, or one that the system completes when it is opened (port 0).
+
+        Raises
+        ------
+        NotImplementedError
+            If there is no such thing: the transport needs hardware, say.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no URL that could be tried on any machine")
 
     @property
     def url(self) -> str:

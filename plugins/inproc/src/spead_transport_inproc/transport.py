@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -196,6 +197,10 @@ class InprocTransport(Transport[InprocConfig]):
     scheme = "inproc"
     config_type = InprocConfig
     capabilities = CAPABILITIES
+
+    @classmethod
+    def loopback_url(cls) -> str:
+        return f"{cls.scheme}://{uuid.uuid4()}"
 
     def open_sender(self) -> InprocSender:
         with self._joined(sender=True) as (queues, leave):

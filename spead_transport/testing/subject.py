@@ -1,0 +1,76 @@
+"""The transport under test, and how to come by endpoints that are connected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from ..transport import Capabilities, PacketReceiver, PacketSender, Transport, TransportConfig
+
+__all__ = ["TransportUnderTest"]
+
+
+class TransportUnderTest:
+    """A transport, and where it can be tried on this machine.
+
+    Override :meth:`receiver_url` and :meth:`sender_url` for a transport that needs more than they do.
+
+    Parameters
+    ----------
+    transport
+        The class.
+    """
+
+    def __init__(self, transport: type[Transport[TransportConfig]]) -> None:
+        self.transport = transport
+
+    def __repr__(self) -> str:
+        return f"TransportUnderTest({self.transport.__name__})"
+
+    @property
+    def scheme(self) -> str:
+        return self.transport.scheme
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.transport.capabilities
+
+    def receiver_url(self) -> str:
+        """A URL to receive on that nobody uses: another one at each call.
+
+        Raises
+        ------
+        NotImplementedError
+            If the transport has no ``loopback_url()``.
+        """
+        return self.transport.loopback_url()
+
+    def sender_url(self, *receivers: PacketReceiver) -> str:
+        """A URL of a sender that has these open receivers as its destinations, in this order.
+
+        By default the first one's URL, with the addresses of all, separated by commas.
+        """
+        _, _, options = receivers[0].url.partition("?")
+        addresses = ",".join(receiver.url.partition("://")[2].partition("?")[0] for receiver in receivers)
+        return f"{self.scheme}://{addresses}{'?' if options else ''}{options}"
+
+    def open_receiver(self) -> PacketReceiver:
+        """A receiver that nobody sends to yet."""
+        return self.transport.from_url(self.receiver_url()).open_receiver()
+
+    def open_sender(self, *receivers: PacketReceiver) -> PacketSender:
+        """A sender to these open receivers."""
+        return self.transport.from_url(self.sender_url(*receivers)).open_sender()
+
+    @contextmanager
+    def pair(self) -> Iterator[tuple[PacketSender, PacketReceiver]]:
+        """A sender and the receiver that it sends to, until the end of the ``with`` block."""
+        with self.open_receiver() as receiver, self.open_sender(receiver) as sender:
+            yield sender, receiver
+
+    @contextmanager
+    def fan(self, destinations: int) -> Iterator[tuple[PacketSender, list[PacketReceiver]]]:
+        """A sender and the receivers that are its destinations, until the end of the ``with`` block."""
+        with ExitStack() as stack:
+            receivers = [stack.enter_context(self.open_receiver()) for _ in range(destinations)]
+            yield stack.enter_context(self.open_sender(*receivers)), receivers
