@@ -40,10 +40,6 @@ _check = PACKET_CHECKS.add
 
 #: Sizes of packets, in bytes, that many networks treat in different ways.
 _SIZES: Final = (40, 41, 64, 100, 1280, 1472, 1473, 8972, 9000)
-_REFUSAL: Final = (
-    "The first packet cannot be sent (it is too large, or for a destination that there is not, say), "
-    "but others may be."
-)
 
 
 def _reliable(capabilities: Capabilities) -> bool:
@@ -98,7 +94,7 @@ def the_largest_packet_arrives(subject: TransportUnderTest) -> None:
 
 
 @_check(
-    _REFUSAL,
+    "The first packet cannot be sent (it is too large, say), but others may be.",
     when=lambda capabilities: capabilities.largest_packet is not None,
 )
 def too_large_a_packet_is_refused_alone(subject: TransportUnderTest) -> None:
@@ -255,13 +251,13 @@ def each_destination_gets_its_own_packets(subject: TransportUnderTest) -> None:
             settle(receiver)
 
 
-@_check(_REFUSAL)
+@_check("If the sender has no such destination; the sender can be used further.")
 def there_are_no_destinations_but_those_that_there_are(subject: TransportUnderTest) -> None:
     batch = make_batch([100])
     with subject.pair() as (sender, receiver):
         for wrong in (sender.num_destinations, -1):
             lost = attrs.evolve(batch, destination=wrong)
-            raises(TransportError, partial(sender.try_send, lost), f"sending to destination {wrong}")
+            raises(ValueError, partial(sender.try_send, lost), f"sending to destination {wrong}")
         same_packets(subject, bytes_of(batch), transfer(sender, receiver, batch))
         settle(receiver)
 

@@ -184,8 +184,9 @@ class PacketSender(_Endpoint, ABC):
         BrokenTransportError
             For an outside cause; the sender can only be closed.
         TransportError
-            The first packet cannot be sent (it is too large, or for a destination that there is not, say), but others
-            may be.
+            The first packet cannot be sent (it is too large, say), but others may be.
+        ValueError
+            If the sender has no such destination; the sender can be used further.
         """
 
 

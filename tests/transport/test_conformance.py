@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Iterator
 
 import pytest
 
-from spead_transport.protocol import batch
 from spead_transport.testing import Check, TransportUnderTest, checks_for
-from spead_transport.transport import contract, options, readiness
 from spead_transport.transport.registry import get_transport_class, installed_transports
 
 

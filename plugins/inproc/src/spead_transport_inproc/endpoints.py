@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from spead_transport.errors import EndOfStream, TransportError
+from spead_transport.errors import EndOfStream
 from spead_transport.transport import Capabilities, EventReadiness, PacketBatch, PacketReceiver, PacketSender
 
 from .queue import InprocQueue, Subscription
@@ -84,11 +83,8 @@ class InprocSender(PacketSender):
     def try_send(self, batch: PacketBatch) -> int:
         with self._using():
             if not 0 <= batch.destination < len(self._queues):
-                raise TransportError(
-                    f"there is no destination {batch.destination}, only {len(self._queues)}",
-                    errno=errno.EINVAL,
-                    url=self.url,
-                )
+                last = len(self._queues) - 1
+                raise ValueError(f"{self.url}: there is no destination {batch.destination}, only 0 to {last}")
             return self._queues[batch.destination].offer(batch, self._writable)
 
     def _release_resources(self) -> None:

@@ -8,6 +8,7 @@ from spead_transport.transport import Transport
 
 from .addresses import endpoints_at
 from .config import UdpConfig
+from .offload import LARGEST_DATAGRAM
 from .receiver import UdpReceiver
 from .sender import CAPABILITIES, UdpSender
 from .sockets import open_receiving, open_sending
@@ -26,6 +27,10 @@ class UdpTransport(Transport[UdpConfig]):
     scheme = "udp"
     config_type = UdpConfig
     capabilities = CAPABILITIES
+
+    @classmethod
+    def loopback_url(cls) -> str:
+        return f"{cls.scheme}://127.0.0.1:0?max_packet_size={LARGEST_DATAGRAM}"
 
     def open_sender(self) -> UdpSender:
         sock, addresses = open_sending(self.config, self.url)
