@@ -130,7 +130,10 @@ class Descriptor:
         return None in self.shape
 
     def allow_immediate(self) -> bool:
-        """Whether a value may be put in its item pointer if it is small enough: it is always as many whole bytes."""
+        """Whether a value may be put in its item pointer if it is small enough.
+
+        So it is if its size is fixed and its elements are whole bytes, as in the packages that came before.
+        """
         return self.codec.fixed_bytes
 
     def dynamic_shape(self, max_elements: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from .batch import Bytes
@@ -14,15 +15,15 @@ from .constants import DESCRIPTOR_ID, FIRST_AUTO_ID, LAST_RESERVED_ID
 from .descriptor import Descriptor, check_name
 from .item import Item, check_order
 from .numpy_header import Order
-from .places import find_items
 from .raw_descriptor import decode_descriptor
-from .received import Heap
+from .received import Heap, IncompleteHeap
 
 __all__ = ["ItemGroup"]
 
 _log = logging.getLogger("spead_transport")
 #: Of how many unknown items a group remembers that it warned.
 _MOST_WARNINGS: Final = 1000
+_NO_BYTES: Final[Bytes] = np.zeros(0, np.uint8)
 #: The bytes of a descriptor and the flags of its flavour.
 _DescriptorKey: TypeAlias = tuple[bytes, int]
 
@@ -152,8 +153,10 @@ class ItemGroup:
 
     # ------------------------------------------------------------------------------------------------ reception
 
-    def update(self, heap: Heap, new_order: str = "=") -> dict[str, Item]:
+    def update(self, heap: Heap | IncompleteHeap, new_order: str = "=") -> dict[str, Item]:
         """Take descriptors and values from a heap. Its descriptors apply before its items.
+
+        Of an incomplete heap only the immediate items are used.
 
         Items without a descriptor are logged (once for each id) and ignored; so are items without bytes whose
         values need some. If the heap has a bad value, no item gets a new value.
@@ -177,9 +180,9 @@ class ItemGroup:
             a byte order.
         """
         check_order(new_order)
-        payload = heap.payload
+        payload = heap.payload if isinstance(heap, Heap) else _NO_BYTES
         address_bytes = heap.flavour.immediate_bytes
-        addressed, immediate = find_items(heap.pointers, heap.flavour.heap_address_bits, len(payload))
+        addressed, immediate = heap.locate_items()
         for item_id, start, end in addressed:
             if item_id == DESCRIPTOR_ID:
                 self._describe(payload[start:end], heap)
@@ -211,7 +214,7 @@ class ItemGroup:
             self._unknown.add(item_id)
             _log.warning("Item with ID %#x received but there is no descriptor", item_id)
 
-    def _describe(self, data: Bytes, heap: Heap) -> None:
+    def _describe(self, data: Bytes, heap: Heap | IncompleteHeap) -> None:
         """Learn a descriptor that arrived."""
         bug_compat = heap.flavour.bug_compat
         key = data.tobytes(), bug_compat

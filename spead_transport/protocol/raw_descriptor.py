@@ -90,8 +90,8 @@ def decode_descriptor(data: Bytes, bug_compat: int) -> RawDescriptor:
     ValueError
         If it is not one valid SPEAD packet with a whole heap and the id of an item in it.
     """
-    size = next((size for _, size in frame_packets(data)), len(data))  # some senders leave bytes behind it
-    packet = decode_packet(data[:size], bug_compat)
+    _, sizes = frame_packets(data, limit=1)
+    packet = decode_packet(data[: sizes[0]] if len(sizes) else data, bug_compat)  # some senders leave bytes behind it
     payload = packet.payload
     if packet.payload_offset or packet.heap_length not in (-1, len(payload)):
         raise ValueError("a descriptor must be in one packet")

@@ -15,7 +15,7 @@ from .batch import Bytes
 from .constants import CTRL_STREAM_START, CTRL_STREAM_STOP, DESCRIPTOR_ID, STREAM_CTRL_ID
 from .flavour import Flavour
 from .layout import Pointers
-from .places import find_items
+from .places import AddressedItem, ImmediateItem, find_items
 from .raw_descriptor import RawDescriptor, decode_descriptor
 
 __all__ = ["Heap", "IncompleteHeap", "RawItem"]
@@ -81,6 +81,16 @@ class _ReceivedHeap:
     def _has_control(self, value: int) -> bool:
         return (1 << 63 | STREAM_CTRL_ID << self.flavour.heap_address_bits | value) in self.pointers.tolist()
 
+    def locate_items(self) -> tuple[list[AddressedItem], list[ImmediateItem]]:
+        """Where the items are, descriptors included; see :func:`~spead_transport.protocol.places.find_items`.
+
+        Raises
+        ------
+        ValueError
+            If an item pointer points beyond the payload.
+        """
+        raise NotImplementedError
+
 
 @attrs.define(eq=False)
 class Heap(_ReceivedHeap):
@@ -100,6 +110,9 @@ class Heap(_ReceivedHeap):
 
     payload: Bytes
 
+    def locate_items(self) -> tuple[list[AddressedItem], list[ImmediateItem]]:
+        return find_items(self.pointers, self.flavour.heap_address_bits, len(self.payload))
+
     def get_items(self) -> list[RawItem]:
         """All items, without descriptors: those in the payload by address, then the immediate ones by value.
 
@@ -111,13 +124,19 @@ class Heap(_ReceivedHeap):
             If an item pointer points beyond the payload.
         """
         flavour, payload = self.flavour, self.payload
-        addressed, immediate = find_items(self.pointers, flavour.heap_address_bits, len(payload))
+        addressed, immediate = self.locate_items()
         items = [
             RawItem._addressed(item_id, payload[start:end])
             for item_id, start, end in addressed
             if item_id != DESCRIPTOR_ID
         ]
         return items + _immediate_items(immediate, flavour)
+
+    def _has_control(self, value: int) -> bool:
+        return super()._has_control(value) or any(
+            item_id == STREAM_CTRL_ID and start < end and int.from_bytes(self.payload[start:end].data, "big") == value
+            for item_id, start, end in self.locate_items()[0]
+        )
 
     def get_descriptors(self) -> list[RawDescriptor]:
         """The descriptors in the heap. Those that cannot be decoded are logged and left out.
@@ -127,7 +146,7 @@ class Heap(_ReceivedHeap):
         ValueError
             If an item pointer points beyond the payload.
         """
-        addressed, _ = find_items(self.pointers, self.flavour.heap_address_bits, len(self.payload))
+        addressed, _ = self.locate_items()
         found: list[RawDescriptor] = []
         for item_id, start, end in addressed:
             if item_id == DESCRIPTOR_ID:
@@ -162,11 +181,14 @@ class IncompleteHeap(_ReceivedHeap):
     received_length: int
     payload_ranges: list[tuple[int, int]]
 
+    def locate_items(self) -> tuple[list[AddressedItem], list[ImmediateItem]]:
+        """The immediate items only: others cannot be trusted to be there."""
+        pointers = self.pointers[self.pointers >= np.uint64(1 << 63)]
+        return find_items(pointers, self.flavour.heap_address_bits, 0)
+
     def get_items(self) -> list[RawItem]:
         """The immediate items, by value; others cannot be trusted to be there."""
-        addressed_mask = np.uint64(1 << 63)
-        pointers = self.pointers[self.pointers >= addressed_mask]
-        _, immediate = find_items(pointers, self.flavour.heap_address_bits, 0)
+        _, immediate = self.locate_items()
         return _immediate_items(immediate, self.flavour)
 
 
