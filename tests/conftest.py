@@ -28,7 +28,7 @@ def _no_leaks() -> Iterator[None]:
         pytest.fail("the test left something behind:\n" + "\n".join(leaks), pytrace=False)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES, scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
     """Name of an engine; a test that asks for it runs once with each."""
     name: str = request.param

@@ -25,20 +25,22 @@ class Resources:
 
     @classmethod
     def now(cls) -> Resources:
-        return cls(frozenset(threading.enumerate()), _open_descriptors())
+        return cls(_threads(), _open_descriptors())
 
     def leaked_since(self, grace: float = 5.0) -> list[str]:
         """Describes what exists now and did not then.
 
-        Threads are given `grace` seconds, since ending takes them a moment. Descriptors of objects that are only kept
-        alive by a reference cycle are not leaks: they are collected.
+        Threads are given `grace` seconds, since ending takes them a moment. What belongs to objects that are only
+        kept alive by a reference cycle is not a leak: they are collected.
         """
-        for thread in set(threading.enumerate()) - self.threads:
+        if self.new_descriptors() or _threads() - self.threads:
+            gc.collect()
+        for thread in _threads() - self.threads:
             if thread is not threading.current_thread():
                 thread.join(grace)
         if self.new_descriptors():
             gc.collect()
-        threads = set(threading.enumerate()) - self.threads
+        threads = _threads() - self.threads
         return [
             *(f"thread {thread.name!r} still runs" for thread in threads),
             *(f"file descriptor {number} is still open: {what}" for number, what in self.new_descriptors().items()),
@@ -47,6 +49,11 @@ class Resources:
     def new_descriptors(self) -> dict[int, str]:
         """Descriptors that are open now and were not then, or were something else."""
         return {number: what for number, what in _open_descriptors().items() if self.descriptors.get(number) != what}
+
+
+def _threads() -> frozenset[threading.Thread]:
+    """The threads that Python started; those that a library started itself show up as dummies."""
+    return frozenset(t for t in threading.enumerate() if not isinstance(t, threading._DummyThread))
 
 
 def _open_descriptors() -> dict[int, str]:

@@ -159,6 +159,12 @@ class ReceiveRunner(ABC):
             The endpoint.
         worker
             Whether a worker of the thread pool drains it, or the caller does who asks for heaps.
+
+        Raises
+        ------
+        RuntimeError
+            If the stream has ``explicit_start`` and was started, or the thread pool was stopped; the receiver then
+            stays the caller's.
         """
 
     @abstractmethod

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = ["Pacer"]
+
+#: A sender that wakes up late by so many seconds is not behind: that is how precise the system's timers are.
+_TIMER_SLACK: Final = 250e-6
 
 
 class Pacer:
@@ -36,4 +41,4 @@ class Pacer:
         """`nbytes` bytes went out at `now`, at a wanted rate of `rate` bytes per second (0 is unlimited)."""
         if rate > 0:
             self._due += nbytes / rate
-            self._burst_due = max(self._burst_due, now) + nbytes / (rate * self._ratio)
+            self._burst_due = max(self._burst_due, now - _TIMER_SLACK) + nbytes / (rate * self._ratio)

@@ -86,6 +86,12 @@ class StreamConfig:
     max_heap_size: int = attrs.field(default=_GIB, validator=positive)
     _custom_stats: list[StreamStatConfig] = attrs.field(factory=list, init=False)
 
+    def copy(self) -> StreamConfig:
+        """The same settings, with the statistics added so far."""
+        duplicate = attrs.evolve(self)
+        duplicate._custom_stats = list(self._custom_stats)
+        return duplicate
+
     @property
     def stats(self) -> list[StreamStatConfig]:
         """The statistics of the stream: the core's, then those added here."""

@@ -9,9 +9,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from .validators import unsigned
+from .validators import positive_int, unsigned
 
-__all__ = ["ThreadPool", "Workers", "pin_thread"]
+__all__ = ["ThreadPool", "Workers", "parse_range_list", "pin_thread"]
 
 _log = logging.getLogger("spead_transport")
 
@@ -47,9 +47,7 @@ class ThreadPool:
     """
 
     def __init__(self, threads: int = 1, affinity: Iterable[int] = ()) -> None:
-        if unsigned(threads, "threads") == 0:
-            raise ValueError("threads must be at least 1, not 0")
-        self._threads = threads
+        self._threads = positive_int(threads, "threads")
         self._affinity = [unsigned(core, "affinity") for core in affinity]
         self._lock = threading.Lock()
         self._workers: dict[str, Workers] = {}
@@ -110,3 +108,23 @@ def pin_thread(core: int) -> None:
         os.sched_setaffinity(0, {core})
     except (OSError, OverflowError) as error:
         _log.warning("cannot bind the thread to core %d: %s", core, error)
+
+
+def parse_range_list(ranges: str) -> list[int]:
+    """Numbers such as processor cores, written as ``"1,3-5"``; an empty text is an empty list.
+
+    Raises
+    ------
+    ValueError
+        If a part is neither a number nor a range of numbers.
+    """
+    if not ranges:
+        return []
+    numbers: list[int] = []
+    for part in ranges.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            numbers.extend(range(int(first), int(last if dash else first) + 1))
+        except ValueError:
+            raise ValueError(f"expected a number or a range such as 3-5, not {part!r} (in {ranges!r})") from None
+    return numbers

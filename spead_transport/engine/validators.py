@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["flag", "non_negative", "non_negative_rate", "positive", "unsigned"]
+__all__ = ["flag", "non_negative", "non_negative_rate", "positive", "positive_int", "unsigned"]
 
 
 def unsigned(value: object, name: str) -> int:
@@ -30,9 +30,16 @@ def non_negative(_: object, attribute: attrs.Attribute[int], value: object) -> N
     unsigned(value, attribute.name)
 
 
+def positive_int(value: object, name: str) -> int:
+    """`value` as an integer of at least 1; else :exc:`TypeError`, or :exc:`ValueError` for 0."""
+    number = unsigned(value, name)
+    if number == 0:
+        raise ValueError(f"{name} must be at least 1, not 0")
+    return number
+
+
 def positive(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if unsigned(value, attribute.name) == 0:
-        raise ValueError(f"{attribute.name} must be at least 1, not 0")
+    positive_int(value, attribute.name)
 
 
 def non_negative_rate(_: object, attribute: attrs.Attribute[float], value: Any) -> None:

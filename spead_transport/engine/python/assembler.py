@@ -132,6 +132,13 @@ class _Run:
     def num_packets(self) -> int:
         return self.last - self.first
 
+    def packets(self, decoded: DecodedPackets) -> Iterator[_Run]:
+        """Each packet as a run of its own."""
+        starts = decoded.payload_offset[self.first : self.last]
+        ends = starts + decoded.payload_size[self.first : self.last]
+        for index, start, end in zip(range(self.first, self.last), starts.tolist(), ends.tolist(), strict=True):
+            yield attrs.evolve(self, first=index, last=index + 1, start=start, end=end)
+
 
 class PythonAssembler(HeapAssembler):
     """Keeps, for each substream, the last ``max_heaps`` heaps that started."""
@@ -188,7 +195,11 @@ class PythonAssembler(HeapAssembler):
         live = self._live.get(run.cnt)
         reason = self._refuse(run, live)
         if reason is not Rejection.NONE:
-            self._reject(reason, run.num_packets, now)
+            if run.length < 0 and run.num_packets > 1:  # its first packets may not reach too far
+                for single in run.packets(decoded):
+                    self._add_run(single, decoded, payloads, now)
+            else:
+                self._reject(reason, run.num_packets, now)
         elif live is None:
             self._begin(run, decoded, payloads, now)
         else:
@@ -249,13 +260,11 @@ class PythonAssembler(HeapAssembler):
             return
         # Too early, too late, or arrived before: decide for each packet. (In order, whatever follows the packet that
         # was expected is expected too.)
-        for index in range(run.first, run.last):
-            start = int(decoded.payload_offset[index])
-            end = start + int(decoded.payload_size[index])
-            if start == live.end if in_order else not live.overlaps(start, end):
-                yield attrs.evolve(run, first=index, last=index + 1, start=start, end=end)
+        for single in run.packets(decoded):
+            if single.start == live.end if in_order else not live.overlaps(single.start, single.end):
+                yield single
             else:
-                arrived = not in_order or end <= live.end
+                arrived = not in_order or single.end <= live.end
                 self._reject(Rejection.DUPLICATE if arrived else Rejection.OUT_OF_ORDER, 1, now)
 
     def _note(self, run: _Run, live: _LiveHeap, decoded: DecodedPackets) -> None:

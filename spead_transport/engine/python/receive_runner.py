@@ -6,10 +6,10 @@ import logging
 import select
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
-from ...errors import BrokenTransportError, BusyError, ClosedError, Empty, EndOfStream, Stopped, TransportError
+from ...errors import Empty, EndOfStream, Stopped
 from ...protocol.received import Heap
 from ...transport import EventReadiness, PacketReceiver
 from ...transport.readiness import poll_readable
@@ -72,10 +72,12 @@ class PythonReceiveRunner(ReceiveRunner):
         self._epoll.register(self._ring_ready.fileno(), select.EPOLLIN)
         self._readers: list[_Reader] = []
         self._paused: list[_Reader] = []
+        #: Drops of the readers that ended.
+        self._ended_drops: Counter[str] = Counter()
         self._explicit_start = config.explicit_start
         self._started = not config.explicit_start
         self._ended = False
-        self._error: TransportError | None = None
+        self._error: Exception | None = None
         self._worker_blocked = 0
 
     def __del__(self) -> None:
@@ -89,7 +91,6 @@ class PythonReceiveRunner(ReceiveRunner):
                 receiver.close()
                 return
             if self._explicit_start and self._started:
-                receiver.close()
                 raise RuntimeError("with explicit_start, readers must be added before start() is called")
             driver = self._thread_pool.workers("python", PythonWorkers, PythonWorkers).assign() if worker else None
             reader = _Reader(self, receiver, driver)
@@ -196,7 +197,7 @@ class PythonReceiveRunner(ReceiveRunner):
             return
         for _ in range(_ROUNDS):
             came = False
-            for reader in self._readers:
+            for reader in tuple(self._readers):
                 if reader.worker is None and not reader.ended and len(self._ring) < wanted:
                     came |= self._receive(reader)
             if not came:
@@ -207,18 +208,18 @@ class PythonReceiveRunner(ReceiveRunner):
         receiver = reader.receiver
         try:
             batch = receiver.try_recv(_BATCH)
+            if not len(batch):
+                return False
+            heaps = self._assembler.add(batch, time.monotonic())
+            receiver.release()
         except EndOfStream:
             self._end_reader(reader)
             return False
-        except (BrokenTransportError, ClosedError, BusyError) as error:
-            _log.error("a reader stops: %s", error)
+        except Exception as error:  # whatever a transport or a memory allocator of the user's raises
+            _log.error("%s stops: %s: %s", repr(reader), type(error).__name__, str(error))
             self._error = error
             self._end_reader(reader)
             return False
-        if not len(batch):
-            return False
-        heaps = self._assembler.add(batch, time.monotonic())
-        receiver.release()
         self._push(heaps)
         if self._assembler.stopped:
             self._end()
@@ -239,31 +240,31 @@ class PythonReceiveRunner(ReceiveRunner):
 
     def _end_reader(self, reader: _Reader) -> None:
         self._close_reader(reader)
-        if self._end_policy == "any" or all(other.ended for other in self._readers):
+        if self._end_policy == "any" or not self._readers:
             self._end()
 
     def _close_reader(self, reader: _Reader) -> None:
-        if reader.ended:
-            return
+        """Close a reader and forget it, but for what it counted."""
         reader.ended = True
+        self._readers.remove(reader)
         if reader.worker is None and self._started:
             self._epoll.unregister(reader.receiver.readable.fileno())
         reader.receiver.close()
+        self._ended_drops.update(reader.receiver.drops())
 
     def _end(self) -> None:
         """The stream ends: nothing more comes in."""
         if self._ended:
             return
         self._ended = True
-        for reader in self._readers:
+        for reader in tuple(self._readers):
             self._close_reader(reader)
         self._push(self._assembler.flush())
         self._ring_ready.set()
         self._resume()
 
     def _drops(self) -> dict[str, int]:
-        total: dict[str, int] = {}
+        total = self._ended_drops.copy()
         for reader in self._readers:
-            for reason, count in reader.receiver.drops().items():
-                total[reason] = total.get(reason, 0) + count
-        return total
+            total.update(reader.receiver.drops())
+        return dict(total)

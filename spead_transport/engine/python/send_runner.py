@@ -14,7 +14,7 @@ import attrs
 
 from ...errors import BrokenTransportError, ClosedError
 from ...protocol.batch import PacketBatch
-from ...transport import EventReadiness, PacketSender, Readiness
+from ...transport import PacketSender, Readiness
 from ..interface import Completion, HeapEncoder, NumberedHeap, SendRunner
 from ..notices import Notices
 from ..pacing import Pacer
@@ -68,7 +68,7 @@ class PythonSendRunner(SendRunner):
         #: Whether the worker drives the queue until it is empty.
         self._driven = False
         # Wakes a caller who waits for the pace, when the stream is closed.
-        self._closing = EventReadiness()
+        self._closing = threading.Event()
         self._closed = False
 
     def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
@@ -80,8 +80,8 @@ class PythonSendRunner(SendRunner):
             while not group.done:
                 with self._lock:
                     wait = self._pump() if not group.done else None
-                if wait is not None and not group.done:
-                    self._block(wait, deadline)
+                if wait is not None and not self._block(wait, deadline) and not group.done:
+                    raise TimeoutError("the heap could not be sent in time; part of it may have been sent")
         except BaseException:
             with self._lock:
                 self._abandon(group)
@@ -219,14 +219,16 @@ class PythonSendRunner(SendRunner):
 
     # -------------------------------------------------------------------------------------------------- waiting
 
-    def _block(self, wait: Readiness | float, deadline: float | None) -> None:
+    def _block(self, wait: Readiness | float, deadline: float | None) -> bool:
+        """Wait, outside the lock; False if the deadline has passed."""
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            raise TimeoutError("the heap could not be sent in time; part of it may have been sent")
+            return False
         if isinstance(wait, Readiness):
             wait.wait(left)
         else:
             self._closing.wait(wait if left is None else min(wait, left))
+        return True
 
     def _drive_in_background(self) -> None:
         if self._worker is None:

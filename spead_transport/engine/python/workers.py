@@ -18,6 +18,8 @@ from ..thread_pool import Workers, pin_thread
 
 __all__ = ["PAUSED", "PythonWorkers", "Task", "Wait", "Worker"]
 
+#: In seconds.
+_EPOLL_PRECISION: Final = 1e-3
 _log = logging.getLogger("spead_transport")
 
 
@@ -52,13 +54,15 @@ class Worker:
     def kick(self, task: Task) -> None:
         """Step `task` soon, whatever it waits for; a task that the worker does not know yet becomes known."""
         with self._lock:
-            self._kicked[task] = None
-            self._kick.set()
+            if not self._stopping:
+                self._kicked[task] = None
+                self._kick.set()
 
     def stop(self) -> None:
         """End the thread, and wait for it unless it is the caller."""
         with self._lock:
             self._stopping = True
+            self._kicked.clear()
             self._kick.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -67,16 +71,24 @@ class Worker:
         if self._core is not None:
             pin_thread(self._core)
         loop = _Loop(self._kick)
-        while True:
-            ready = loop.wait()
-            with self._lock:
-                if self._stopping:
-                    return
-                ready.update(self._kicked)
-                self._kicked.clear()
-                self._kick.clear()
-            for task in ready:
-                loop.step(task)
+        while self._turn(loop):
+            pass
+
+    def _turn(self, loop: _Loop) -> bool:
+        """Wait for tasks that can go on and step them; False if the thread is to end.
+
+        A function of its own, so that no variable keeps a task alive while the thread waits.
+        """
+        ready = loop.wait()
+        with self._lock:
+            if self._stopping:
+                return False
+            ready.update(self._kicked)
+            self._kicked.clear()
+            self._kick.clear()
+        for task in ready:
+            loop.step(task)
+        return True
 
 
 class _Loop:
@@ -93,7 +105,12 @@ class _Loop:
 
     def wait(self) -> dict[Task, None]:
         """Block until something is due; the tasks that are, each once, in order."""
-        events = self._epoll.poll(self._timeout())
+        timeout = self._timeout()
+        if timeout is not None and timeout < _EPOLL_PRECISION:
+            # epoll_wait(2) counts milliseconds, which is too coarse for the pace of a fast stream.
+            time.sleep(timeout)
+            timeout = 0.0
+        events = self._epoll.poll(timeout)
         ready = {self._by_fd[fd]: None for fd, _ in events if fd in self._by_fd}
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
@@ -131,7 +148,11 @@ class _Loop:
             self._by_fd[new.fileno()] = task
 
     def _timeout(self) -> float | None:
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+        """Seconds until the first timer, in whole milliseconds if it is so many."""
+        if not self._timers:
+            return None
+        left = max(0.0, self._timers[0][0] - time.monotonic())
+        return left if left < _EPOLL_PRECISION else left // _EPOLL_PRECISION * _EPOLL_PRECISION
 
 
 class PythonWorkers(Workers):
