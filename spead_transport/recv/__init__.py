@@ -1,0 +1,29 @@
+"""Receiving streams.
+
+:func:`open_receiver` opens a stream from any transports. :class:`Stream` and its ``add_…_reader`` methods have the
+names and arguments of earlier packages.
+"""
+
+from __future__ import annotations
+
+from ..engine.recv_config import RingStreamConfig, StreamConfig
+from ..engine.stats import StreamStatConfig, StreamStats
+from ..protocol.received import Heap, IncompleteHeap, RawItem
+from . import asyncio, stream_stat_indices
+from .stream import Ringbuffer, RingStream, Stream, open_receiver
+
+__all__ = [
+    "Heap",
+    "IncompleteHeap",
+    "RawItem",
+    "RingStream",
+    "RingStreamConfig",
+    "Ringbuffer",
+    "Stream",
+    "StreamConfig",
+    "StreamStatConfig",
+    "StreamStats",
+    "asyncio",
+    "open_receiver",
+    "stream_stat_indices",
+]

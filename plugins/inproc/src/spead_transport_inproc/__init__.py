@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from .endpoints import InprocReceiver, InprocSender
 from .queue import InprocQueue, InprocStatistics
+from .streams import AsyncInprocStream, InprocStream
 from .transport import InprocConfig, InprocTransport
 
 __all__ = [
+    "AsyncInprocStream",
     "InprocConfig",
     "InprocQueue",
     "InprocReceiver",
     "InprocSender",
     "InprocStatistics",
+    "InprocStream",
     "InprocTransport",
 ]

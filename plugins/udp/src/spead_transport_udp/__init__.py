@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from .classic import classic_receiver
 from .config import UdpConfig
 from .endpoints import Endpoint, EndpointRange, Endpoints
 from .receiver import UdpReceiver
 from .sender import UdpSender
+from .streams import AsyncUdpStream, UdpStream
 from .transport import UdpTransport
 
 __all__ = [
+    "AsyncUdpStream",
     "Endpoint",
     "EndpointRange",
     "Endpoints",
     "UdpConfig",
     "UdpReceiver",
     "UdpSender",
+    "UdpStream",
     "UdpTransport",
+    "classic_receiver",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
@@ -10,7 +11,11 @@ from spead_transport.transport import TransportConfig, option
 
 from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
 
-__all__ = ["UdpConfig"]
+__all__ = ["RECEIVE_BUFFER_SIZE", "SEND_BUFFER_SIZE", "UdpConfig"]
+
+#: Of sockets for which no other size is given, in bytes.
+SEND_BUFFER_SIZE: Final = 512 * 1024
+RECEIVE_BUFFER_SIZE: Final = 8 * 1024 * 1024
 
 
 def _as_sources(value: str | Iterable[str]) -> str:
@@ -68,9 +73,10 @@ class UdpConfig(TransportConfig):
     )
     buffer_size: int | None = option(
         None,
-        "size of each socket's buffer; if not given, 512 KiB for sending and 8 MiB for receiving",
+        "size of each socket's buffer; if not given, 512 KiB for sending and 8 MiB for receiving; 0 leaves what the "
+        "system gives",
         unit="bytes",
-        validator=attrs.validators.optional(attrs.validators.in_(range(1, 1 << 30))),
+        validator=attrs.validators.optional(attrs.validators.in_(range(1 << 30))),
     )
     max_packet_size: int = option(
         9200,

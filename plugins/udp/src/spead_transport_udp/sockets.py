@@ -14,7 +14,7 @@ from typing import Final
 from spead_transport.errors import TransportError
 
 from .addresses import SocketAddress, family_of, is_group, resolve, resolve_all
-from .config import UdpConfig
+from .config import RECEIVE_BUFFER_SIZE, SEND_BUFFER_SIZE, UdpConfig
 from .endpoints import Endpoint
 from .interfaces import Interface, find_interface
 from .multicast import join_group, set_outgoing_interface
@@ -31,9 +31,6 @@ _IPV6_MTU_DISCOVER: Final = 23  # ipv6(7)
 _PMTUDISC_DO: Final = 2  # the same for both
 _IP_UNICAST_IF: Final = 50  # linux/in.h
 _IPV6_UNICAST_IF: Final = 76  # linux/in6.h
-
-_SEND_BUFFER: Final = 512 * 1024
-_RECEIVE_BUFFER: Final = 8 * 1024 * 1024
 
 _HINTS: Final = {
     errno.EADDRINUSE: "another socket has this address already; port 0 takes a free one",
@@ -69,7 +66,7 @@ def open_sending(config: UdpConfig, url: str) -> tuple[socket.socket, list[Socke
         _set_send_options(sock, config, interface, url, unicast=unicast, multicast=any(map(is_group, addresses)))
         if own is not None:
             _bind(sock, resolve(own, url, family)[1], url)
-        _set_buffer_sizes([sock], config.buffer_size or _SEND_BUFFER, url, receive=False)
+        _set_buffer_sizes([sock], _wanted(config, SEND_BUFFER_SIZE), url, receive=False)
     return sock, addresses
 
 
@@ -86,7 +83,7 @@ def open_receiving(config: UdpConfig, url: str) -> list[socket.socket]:
     interface = find_interface(config.interface, url)
     with ExitStack() as undo:
         sockets = [undo.enter_context(_receiving(endpoint, config, interface, url)) for endpoint in config.endpoints]
-        _set_buffer_sizes(sockets, config.buffer_size or _RECEIVE_BUFFER, url, receive=True)
+        _set_buffer_sizes(sockets, _wanted(config, RECEIVE_BUFFER_SIZE), url, receive=True)
     return sockets
 
 
@@ -224,8 +221,14 @@ def _bind_to_host(sock: socket.socket, address: SocketAddress, interface: Interf
 # ----------------------------------------------------------------------------------------------------------- buffers
 
 
+def _wanted(config: UdpConfig, default: int) -> int:
+    return default if config.buffer_size is None else config.buffer_size
+
+
 def _set_buffer_sizes(sockets: Sequence[socket.socket], wanted: int, url: str, *, receive: bool) -> None:
     """Give sockets (at least one) buffers of `wanted` bytes, and warn once if the system gives less."""
+    if wanted == 0:
+        return
     granted = min(_set_buffer_size(sock, wanted, receive=receive) for sock in sockets)
     if granted < wanted:
         sysctl = "net.core.rmem_max" if receive else "net.core.wmem_max"

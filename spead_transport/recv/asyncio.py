@@ -1,0 +1,100 @@
+"""Receiving with asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Self
+
+from ..engine.interface import EndPolicy, ReceivedHeap
+from ..engine.recv_config import RingStreamConfig, StreamConfig
+from ..engine.thread_pool import ThreadPool
+from ..errors import Empty, Stopped
+from .stream import ReceiverTarget, RingStream
+
+__all__ = ["Stream", "open_receiver"]
+
+
+class Stream(RingStream):
+    """A stream of heaps: iterate over it with ``async for``, or await :meth:`get`.
+
+    It is used in one event loop at a time, and is an asynchronous context manager that stops the stream.
+    """
+
+    def __init__(
+        self,
+        thread_pool: ThreadPool | None = None,
+        config: StreamConfig | None = None,
+        ring_config: RingStreamConfig | None = None,
+        *,
+        engine: str | None = None,
+        end: EndPolicy = "any",
+    ) -> None:
+        super().__init__(thread_pool, config, ring_config, engine=engine, end=end)
+        # Its waiters are served in the order of their arrival, and a waiter that is cancelled leaves no trace.
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def __aiter__(self) -> AsyncIterator[ReceivedHeap]:
+        """The heaps until the stream ends."""
+        return self
+
+    async def __anext__(self) -> ReceivedHeap:
+        try:
+            return await self.get()
+        except Stopped:
+            raise StopAsyncIteration from None
+
+    async def get(self) -> ReceivedHeap:
+        """The next heap; wait for it if there is none.
+
+        Several tasks may wait; they are served in the order of their calls. A call that is cancelled takes no heap:
+        the heap is taken only when the waiting is over, and returned without waiting again.
+
+        Raises
+        ------
+        Stopped
+            If the stream ended and all heaps were taken.
+        TransportError
+            Once, before :exc:`Stopped`, if a reader broke.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    return self._runner.get_nowait()
+                except Empty:
+                    await self._readable()
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        fd = self._runner.fileno()
+        loop.add_reader(fd, _report, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(fd)
+
+
+def _report(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def open_receiver(
+    *targets: ReceiverTarget,
+    config: StreamConfig | None = None,
+    ring_config: RingStreamConfig | None = None,
+    thread_pool: ThreadPool | None = None,
+    engine: str | None = None,
+    end: EndPolicy = "all",
+) -> Stream:
+    """Like :func:`spead_transport.recv.open_receiver`, for asyncio."""
+    stream = Stream(thread_pool, config, ring_config, engine=engine, end=end)
+    stream.add_readers(targets)
+    return stream
