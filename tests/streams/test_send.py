@@ -1,0 +1,287 @@
+"""Sending: numbers, groups, errors, limits. What goes out is looked at packet by packet."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from spead_transport import ClosedError, InprocQueue, ThreadPool, TransportError, recv, send
+from spead_transport.protocol.batch import as_bytes
+from spead_transport.protocol.packets import decode_packet, frame_packets
+from spead_transport.send import GroupMode, HeapReference, HeapReferenceList, StreamConfig
+
+from ..items import heap_of
+
+
+def bytes_stream(engine: str, **config: object) -> send.BytesStream:
+    return send.BytesStream(None, StreamConfig(**config), engine=engine)  # type: ignore[arg-type]
+
+
+def cnts(stream: send.BytesStream) -> list[int]:
+    """The heap cnt of each packet that was sent."""
+    data = as_bytes(stream.getvalue())
+    offsets, sizes = frame_packets(data)
+    return [decode_packet(data[start : start + size]).heap_cnt for start, size in zip(offsets, sizes, strict=True)]
+
+
+def test_send_heap_returns_the_bytes_on_the_wire(engine: str) -> None:
+    with bytes_stream(engine) as stream:
+        assert stream.send_heap(heap_of(np.zeros(10_000, np.uint8))) == len(stream.getvalue())
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 1000, 1424, 1425, 100_000])
+@pytest.mark.parametrize("max_packet_size", [64, 1472, 8972, 65_000])
+def test_packets_are_those_of_the_packet_generator(engine: str, size: int, max_packet_size: int) -> None:
+    heap = heap_of(np.arange(size, dtype=np.uint8))
+    with bytes_stream(engine, max_packet_size=max_packet_size) as stream:
+        stream.send_heap(heap, 17)
+        assert stream.getvalue() == b"".join(send.PacketGenerator(heap, 17, max_packet_size))
+
+
+def test_heaps_are_numbered_from_one(engine: str) -> None:
+    heap = heap_of(np.zeros(8, np.uint8))
+    with bytes_stream(engine) as stream:
+        for _ in range(3):
+            stream.send_heap(heap)
+        stream.send_heap(heap, 77)  # does not advance the sequence
+        stream.send_heap(heap)
+        assert cnts(stream) == [1, 2, 3, 77, 4]
+
+
+def test_the_sequence_can_be_chosen(engine: str) -> None:
+    heap = heap_of(np.zeros(8, np.uint8))
+    with bytes_stream(engine) as stream:
+        stream.set_cnt_sequence(2**40 - 1, 5)
+        stream.send_heap(heap)
+        stream.send_heap(heap)
+        assert cnts(stream) == [2**40 - 1, 4]
+        with pytest.raises(ValueError, match="step"):
+            stream.set_cnt_sequence(1, 0)
+        with pytest.raises(TypeError):
+            stream.set_cnt_sequence(-1, 1)
+
+
+def test_a_cnt_that_does_not_fit_is_refused(engine: str) -> None:
+    with bytes_stream(engine) as stream:
+        with pytest.raises(OSError, match="does not fit") as caught:
+            stream.send_heap(heap_of(), 2**40)
+        assert caught.value.errno == errno.EINVAL
+
+
+def test_a_substream_that_does_not_exist_is_refused(engine: str) -> None:
+    with bytes_stream(engine) as stream:
+        assert stream.num_substreams == 1
+        for index in (1, -1):
+            with pytest.raises(OSError, match="substream") as caught:
+                stream.send_heap(heap_of(), substream_index=index)
+            assert caught.value.errno == errno.EINVAL
+
+
+def test_no_heaps_are_refused(engine: str) -> None:
+    with bytes_stream(engine) as stream:
+        with pytest.raises(OSError, match="no heaps") as caught:
+            stream.send_heaps([], GroupMode.SERIAL)
+        assert caught.value.errno == errno.EINVAL
+
+
+def test_groups_in_series_and_in_turn(engine: str) -> None:
+    heaps = [HeapReference(heap_of(np.zeros(size, np.uint8)), cnt=cnt) for cnt, size in enumerate((48, 8, 24), 1)]
+    for mode, expected in (
+        (GroupMode.SERIAL, [1] * 3 + [2] + [3] * 2),
+        (GroupMode.ROUND_ROBIN, [1, 2, 3, 1, 3, 1]),
+    ):
+        with bytes_stream(engine, max_packet_size=64) as stream:
+            assert stream.send_heaps(heaps, mode) == len(stream.getvalue())
+            assert cnts(stream) == expected
+
+
+def test_groups_with_several_rates_and_substreams_keep_their_order(engine: str) -> None:
+    queues = [InprocQueue(), InprocQueue()]
+    heaps = [
+        HeapReference(heap_of(np.zeros(32, np.uint8)), cnt=cnt, substream_index=cnt % 2, rate=1e9 * (cnt % 3))
+        for cnt in range(1, 7)
+    ]
+    config = StreamConfig(max_packet_size=64, max_heaps=6)
+    with send.InprocStream(ThreadPool(), queues, config) as stream:
+        stream.send_heaps(HeapReferenceList(heaps), GroupMode.ROUND_ROBIN)
+    for index, queue in enumerate(queues):
+        queue.stop()
+        with recv.Stream(ThreadPool(), recv.StreamConfig(max_heaps=6), engine=engine) as receiver:
+            receiver.add_inproc_reader(queue)
+            assert [heap.cnt for heap in receiver] == [cnt for cnt in range(1, 7) if cnt % 2 == index]
+
+
+def test_heap_reference_lists_take_only_references_and_slices() -> None:
+    heaps = [HeapReference(heap_of()) for _ in range(3)]
+    listed = HeapReferenceList(heaps)
+    assert len(listed) == 3
+    assert list(listed[1:]) == heaps[1:]
+    with pytest.raises(TypeError):
+        HeapReferenceList([heap_of()])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        listed[0]  # type: ignore[index]
+    with pytest.raises(ValueError, match="step"):
+        listed[1:2:0]
+    with pytest.raises(TypeError):
+        HeapReference("heap")  # type: ignore[arg-type]
+
+
+def test_a_packet_size_that_is_too_small_fails_that_heap_only(engine: str) -> None:
+    with bytes_stream(engine, max_packet_size=40) as stream:
+        with pytest.raises(ValueError, match="packet size is too small"):
+            stream.send_heap(heap_of())
+        stream.flush(timeout=10)
+
+
+def test_a_closed_stream_refuses(engine: str) -> None:
+    stream = bytes_stream(engine)
+    stream.close()
+    stream.close()
+    with pytest.raises(ClosedError):
+        stream.send_heap(heap_of())
+
+
+def test_a_stopped_queue_refuses(engine: str) -> None:
+    queue = InprocQueue()
+    queue.stop()
+    with send.InprocStream(ThreadPool(), [queue], engine=engine) as stream:
+        with pytest.raises(TransportError) as caught:
+            stream.send_heap(heap_of())
+        assert caught.value.errno == errno.ECANCELED
+
+
+def test_queues_are_those_that_were_given(engine: str) -> None:
+    queues = [InprocQueue(), InprocQueue()]
+    with send.InprocStream(ThreadPool(), queues, engine=engine) as stream:
+        assert list(stream.queues) == queues
+        assert stream.num_substreams == 2
+    with pytest.raises(ValueError, match="queue"):
+        send.InprocStream(ThreadPool(), [])
+
+
+@contextmanager
+def full_queue(engine: str) -> Iterator[send.SyncStream]:
+    """A stream to a bounded queue that has no room left."""
+    queue = InprocQueue(max_bytes=2000)
+    with send.InprocStream(ThreadPool(), [queue], StreamConfig(max_heaps=2), engine=engine) as stream:
+        stream.send_heap(heap_of(np.zeros(1500, np.uint8)))
+        yield stream
+
+
+def test_sending_can_time_out(engine: str) -> None:
+    with full_queue(engine) as stream:
+        with pytest.raises(TimeoutError):
+            stream.send_heap(heap_of(np.zeros(100_000, np.uint8)), timeout=0.01)
+        stream.flush(timeout=10)  # the heap was given up
+
+
+def returns(call: Callable[..., object], **arguments: float) -> bool:
+    """Whether a call returns, rather than to time out."""
+    try:
+        call(**arguments)
+    except TimeoutError:
+        return False
+    return True
+
+
+def start_to_wait(stream: send.SyncStream) -> threading.Thread:
+    """A thread that waits to send a heap until the stream is closed."""
+    thread = threading.Thread(
+        target=pytest.raises, args=(ClosedError, stream.send_heap, heap_of(np.zeros(9999, "u1")))
+    )
+    thread.start()
+    return thread
+
+
+def test_close_wakes_a_sender_that_waits(engine: str) -> None:
+    with full_queue(engine) as stream:
+        thread = start_to_wait(stream)
+        while returns(stream.flush, timeout=0.01):
+            pass  # the thread has not begun
+        stream.close()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_no_more_than_max_heaps_wait(engine: str) -> None:
+    with full_queue(engine) as stream:
+        threads = [start_to_wait(stream) for _ in range(2)]
+        refused: list[BlockingIOError] = []
+        while not refused:
+            try:
+                stream.send_heap(heap_of(), timeout=0.001)
+            except BlockingIOError as error:
+                refused.append(error)
+            except TimeoutError:
+                continue  # not both are waiting yet
+        assert refused[0].errno == errno.EAGAIN
+        stream.close()
+        for thread in threads:
+            thread.join(10)
+
+
+def test_a_heap_is_freed_after_the_send(engine: str) -> None:
+    with bytes_stream(engine) as stream:
+        heap = heap_of()
+        gone = weakref.ref(heap)
+        stream.send_heap(heap)
+        del heap
+        gc.collect()
+        assert gone() is None
+
+
+def test_several_threads_share_a_stream(engine: str) -> None:
+    queue = InprocQueue()
+    values = [np.full(5000, index, np.uint8) for index in range(4)]
+    config = StreamConfig(max_heaps=8)
+    with send.InprocStream(ThreadPool(), [queue], config, engine=engine) as stream:
+        threads = [
+            threading.Thread(target=lambda value=value: [stream.send_heap(heap_of(value)) for _ in range(25)])
+            for value in values
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    queue.stop()
+    with recv.Stream(ThreadPool(), engine=engine) as receiver:
+        receiver.add_inproc_reader(queue)
+        heaps = list(receiver)
+    assert sorted(heap.cnt for heap in heaps) == list(range(1, 101))
+    assert all(isinstance(heap, recv.Heap) and len(set(heap.payload.tolist())) == 1 for heap in heaps)
+
+
+@pytest.mark.parametrize("name", ["max_heaps", "max_packet_size", "burst_size"])
+def test_sizes_are_checked(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        StreamConfig(**{name: 0})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=name):
+        StreamConfig(**{name: -1})  # type: ignore[arg-type]
+    config = StreamConfig()
+    with pytest.raises(ValueError, match=name):
+        setattr(config, name, 0)
+
+
+def test_rates_are_checked() -> None:
+    for rate in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="rate"):
+            StreamConfig(rate=rate)
+    with pytest.raises(ValueError, match="burst_rate_ratio"):
+        StreamConfig(burst_rate_ratio=0.9)
+    with pytest.raises(TypeError):
+        StreamConfig(speed=1)  # type: ignore[call-arg]
+    assert StreamConfig(rate=100.0, burst_rate_ratio=1.5).burst_rate == 150.0
+
+
+def test_a_stream_keeps_a_copy_of_its_settings(engine: str) -> None:
+    config = StreamConfig(max_heaps=7)
+    with send.BytesStream(None, config, engine=engine) as stream:
+        config.max_heaps = 1
+        assert stream.config.max_heaps == 7
