@@ -81,11 +81,12 @@ class _Arrivals:
     end: int = 0
     num_packets: int = 0
 
-    def add(self, size: int, stride: int) -> None:
-        self.starts.append(self.end)
+    def add(self, size: int, stride: int, skip: int = 0) -> None:
+        """Note the message that came last, but for its first `skip` bytes."""
+        self.starts.append(self.end + skip)
+        self.end += skip + size
         self.sizes.append(size)
         self.strides.append(stride)
-        self.end += size
         self.num_packets += _count(size, stride)
 
     def batch(self, block: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> PacketBatch:
@@ -227,9 +228,18 @@ class UdpReceiver(PacketReceiver):
                     continue
                 raise BrokenTransportError("cannot receive", errno=error.errno, url=self.url) from error
             stride = segment_size(ancillary) or max(size, 1)
-            if stride > self._max_packet_size:
-                self._truncated += _count(size, stride)
-                continue
-            arrivals.add(size, stride)
+            if stride <= self._max_packet_size:
+                arrivals.add(size, stride)
+            else:
+                self._keep_last(arrivals, size, stride)
             if arrivals.num_packets >= limit or arrivals.end > _BLOCK_BYTES - _LARGEST_MESSAGE:
                 return
+
+    def _keep_last(self, arrivals: _Arrivals, size: int, stride: int) -> None:
+        """Drop a message's packets, which are too large; but the last one may be a shorter one that is not."""
+        too_large, last = divmod(size, stride)
+        if 0 < last <= self._max_packet_size:
+            arrivals.add(last, last, skip=size - last)
+        else:
+            too_large = _count(size, stride)
+        self._truncated += too_large
