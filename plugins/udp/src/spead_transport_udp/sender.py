@@ -105,8 +105,13 @@ class UdpSender(PacketSender):
         endpoints = Endpoints.parse(endpoints)
         url = f"udp://{endpoints}"
         endpoints.require_destinations(url)
-        _, addresses = resolve_all(endpoints, url, sock.family)
-        return cls(adopt(sock), addresses, f"udp://{endpoints_at(addresses)}", gso=gso)
+        own = adopt(sock)
+        try:
+            _, addresses = resolve_all(endpoints, url, own.family)
+            return cls(own, addresses, f"udp://{endpoints_at(addresses)}", gso=gso)
+        except BaseException:
+            own.close()
+            raise
 
     @property
     def writable(self) -> FdReadiness:

@@ -212,9 +212,7 @@ def _bind_to_host(sock: socket.socket, address: SocketAddress, interface: Interf
         if ipaddress.ip_address(address[0]).is_unspecified:
             _, address = resolve(Endpoint(interface.address or "", address[1]), url)
         elif ipaddress.ip_address(address[0]) != ipaddress.ip_address(interface.address or ""):
-            raise ValueError(
-                f"{url}: interface={interface.address} and the address {address[0]} contradict each other"
-            )
+            raise ValueError(f"{url}: interface={interface.address} contradicts the address {address[0]}")
     _bind(sock, address, url)
 
 
