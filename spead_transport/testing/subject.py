@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
-from ..transport import Capabilities, PacketReceiver, PacketSender, Transport, TransportConfig
+from ..transport import Capabilities, PacketReceiver, PacketSender, Transport
 
 __all__ = ["TransportUnderTest"]
 
@@ -21,7 +22,7 @@ class TransportUnderTest:
         The class.
     """
 
-    def __init__(self, transport: type[Transport[TransportConfig]]) -> None:
+    def __init__(self, transport: type[Transport[Any]]) -> None:
         self.transport = transport
 
     def __repr__(self) -> str:
