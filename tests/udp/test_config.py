@@ -64,7 +64,7 @@ def test_configuration_is_a_value() -> None:
         ("udp://127.0.0.1", r"^udp://127\.0\.0\.1: expected host:port"),
         ("udp://127.0.0.1:1?ttl=256", r"'ttl' must be in range\(0, 256\)"),
         ("udp://127.0.0.1:1?ttl=soon", "option 'ttl': expected a number, not 'soon'"),
-        ("udp://127.0.0.1:1?buffer_size=0", "'buffer_size' must be in"),
+        ("udp://127.0.0.1:1?buffer_size=-1", "'buffer_size' must be in"),
         ("udp://127.0.0.1:1?buffer_size=3s", "option 'buffer_size': unknown unit 's'"),
         ("udp://127.0.0.1:1?max_packet_size=65536", "'max_packet_size' must be in"),
         ("udp://127.0.0.1:1?source=somebody", "source: expected addresses"),
@@ -129,6 +129,12 @@ def test_buffers_that_fit_give_no_warning(caplog: pytest.LogCaptureFixture) -> N
     transport = transport_from_url("udp://127.0.0.1:0?buffer_size=64KiB")
     with caplog.at_level(logging.WARNING, "spead_transport"), without_capability(CAP_NET_ADMIN):
         transport.open_receiver().close()
+    assert not caplog.records
+
+
+def test_buffer_of_zero_is_left_to_the_system(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "spead_transport"):
+        transport_from_url("udp://127.0.0.1:0?buffer_size=0").open_receiver().close()
     assert not caplog.records
 
 
