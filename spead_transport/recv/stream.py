@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, overload
 
@@ -81,11 +82,8 @@ class RingStream:
         pool = ThreadPool() if thread_pool is None else thread_pool
         self._runner = get_engine(engine).receive_runner(self._config, self._ring_config, pool, end)
         self._urls: list[str] = []
-
-    def __del__(self) -> None:
-        runner = getattr(self, "_runner", None)  # missing if __init__ failed
-        if runner is not None:
-            runner.stop()
+        # A method __del__ would not do: of a reference cycle, the receivers might be collected first.
+        weakref.finalize(self, self._runner.stop)
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} of {', '.join(self._urls) or 'no reader'}>"

@@ -28,7 +28,7 @@ class Check:
     """One rule of the contract, and the code that finds out whether a transport keeps it."""
 
     name: str
-    #: What the contract says, word for word.
+    #: What the contract, or the manual, says.
     sentence: str
     #: Whether the rule holds for a transport with these capabilities.
     applies: Callable[[Capabilities], bool] = attrs.field(repr=False)

@@ -6,6 +6,7 @@ import errno
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -70,6 +71,8 @@ class PythonSendRunner(SendRunner):
         # Wakes a caller who waits for the pace, when the stream is closed.
         self._closing = threading.Event()
         self._closed = False
+        # A method __del__ would not do: of a reference cycle, the sender might be collected first.
+        weakref.finalize(self, sender.close)
 
     def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -116,9 +119,6 @@ class PythonSendRunner(SendRunner):
                 self._finish(ClosedError("the stream was closed before the heap was sent", url=self._sender.url))
             if self._worker is not None:
                 self._worker.kick(self)
-        self._sender.close()
-
-    def __del__(self) -> None:
         self._sender.close()
 
     def step(self) -> Wait:
