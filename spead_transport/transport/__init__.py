@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..protocol.batch import BufferLike, Bytes, Offsets, PacketBatch, as_bytes
 from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSender, Transport
-from .options import TransportConfig, option
+from .options import TransportConfig, option, split_url
 from .readiness import EventReadiness, FdReadiness, Readiness
 from .registry import (
     PREFER_VARIABLE,
@@ -36,5 +36,6 @@ __all__ = [
     "installed_transports",
     "known_schemes",
     "option",
+    "split_url",
     "transport_from_url",
 ]

@@ -76,12 +76,8 @@ def _parse(text: str, unit: str) -> Fraction:
     known = _KNOWN.get(unit, {})
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        example = {
-            "bytes": " such as 65536 or 8MiB",
-            "bytes/s": " such as 1e9 or 10Gbit/s",
-            "seconds": " such as 250ms",
-        }
-        raise ValueError(f"expected a number{example.get(unit, '')}, not {text!r}")
+        example = _EXAMPLES.get(unit)
+        raise ValueError(f"expected a number{f' such as {example}' if example else ''}, not {text!r}")
     number, given = match.groups()
     if given is None:
         return Fraction(number)
