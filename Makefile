@@ -26,7 +26,7 @@ help: ## Print this list
 
 .PHONY: demo
 demo: $(STAMP) ## Stream from a real spead2 sender, then over inproc and udp; plots to out/
-	@$(BIN)/python docs/examples/demo/demo.py $(ARGS)
+	@PYTHONPATH=docs/examples $(BIN)/python -m demo $(ARGS)
 
 .PHONY: test
 test: $(STAMP) ## Run the tests
@@ -44,8 +44,16 @@ types: $(STAMP) ## Check types with mypy and pyright
 
 .PHONY: docs
 docs: $(STAMP) ## Build the manual into site/
-	@$(BIN)/mkdocs build --strict --quiet $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
 	echo "the manual is in site/index.html"
+
+.PHONY: bench
+bench: $(STAMP) ## Compare with spead2: some minutes, best on a quiet machine
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(STAMP) ## The same in less than a minute
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 .PHONY: constraints
 constraints: $(STAMP) ## Choose the newest versions of all dependencies anew
