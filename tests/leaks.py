@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Final
@@ -38,8 +39,6 @@ class Resources:
         for thread in _threads() - self.threads:
             if thread is not threading.current_thread():
                 thread.join(grace)
-        if self.new_descriptors():
-            gc.collect()
         threads = _threads() - self.threads
         return [
             *(f"thread {thread.name!r} still runs" for thread in threads),
@@ -57,10 +56,13 @@ def _threads() -> frozenset[threading.Thread]:
 
 
 def _open_descriptors() -> dict[int, str]:
+    """All but files that came with a package: libraries keep fonts and the like open on purpose."""
     descriptors: dict[int, str] = {}
     for entry in _DESCRIPTORS.iterdir():
         try:
-            descriptors[int(entry.name)] = os.readlink(entry)
+            what = os.readlink(entry)
         except FileNotFoundError:
             continue  # the descriptor with which the directory itself was being read
+        if not what.startswith(sys.prefix):
+            descriptors[int(entry.name)] = what
     return descriptors

@@ -6,6 +6,7 @@ Prints what arrived and draws its spectrum. The exit code is 0 if every heap arr
 from __future__ import annotations
 
 import argparse
+import select
 import socket
 import subprocess
 import sys
@@ -28,7 +29,8 @@ from .spectrum import Spectrum, plot
 from .streaming import Outcome, Settings, Watch, receive, stream
 
 _HOST: Final = "127.0.0.1"
-#: How long the spead2 process may take to end after its last packet, in seconds.
+#: How long the spead2 process may take until it sends, and to end after its last packet, in seconds.
+_START_PATIENCE: Final = 60.0
 _EXIT_PATIENCE: Final = 10.0
 _PACKAGE_FOLDER: Final = Path(__file__).parent.parent
 
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="demo", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--heaps", type=_at_least(1), default=48, help="how many heaps each stream has (%(default)s)")
     parser.add_argument(
         "--packet-size", type=_at_least(256), default=8192, help="bytes, SPEAD header included (%(default)s)"
@@ -130,15 +132,33 @@ def _receive_from_spead2(readings: Sequence[Reading], settings: Settings, watch:
 
 @contextmanager
 def _spead2_sender(url: str, heaps: int, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """The process that sends with spead2; it is gone when the context is left."""
+    """The process that sends with spead2, once it is ready to; it is gone when the context is left."""
     module = f"{__package__}.spead2_sender"
     command = [sys.executable, "-m", module, _HOST, str(urlsplit(url).port), f"--heaps={heaps}"]
     command += [f"--packet-size={settings.packet_size}", f"--rate={settings.rate}"]
-    with subprocess.Popen(command, cwd=_PACKAGE_FOLDER, stdin=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command,
+        cwd=_PACKAGE_FOLDER,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for this process, which then ends that one
+    ) as process:
         try:
+            _wait_until_ready(process)
             yield process
         finally:
             process.kill()  # does nothing to a process that has ended
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], _START_PATIENCE)
+    if not readable:
+        raise RuntimeError(f"the spead2 process was not ready within {_START_PATIENCE:g} seconds")
+    if not process.stdout.readline():
+        raise RuntimeError(
+            f"the spead2 process ended with exit code {process.wait(_EXIT_PATIENCE)} instead of sending"
+        )
 
 
 def _free_port() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 import spead2
 import spead2.send
@@ -28,6 +29,8 @@ def main() -> None:
         [(arguments.host, arguments.port)],
         spead2.send.StreamConfig(max_packet_size=arguments.packet_size, rate=arguments.rate),
     )
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for reading in readings:
         for name, value in reading.values.items():
             group[name].value = value
