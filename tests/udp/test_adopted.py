@@ -16,6 +16,7 @@ from .links import GROUP, each_family, needs_ipv6, no_more, port_of, receive, se
 # Constants of Linux that Python has no names for.
 SO_TIMESTAMPNS = 35
 IP_PKTINFO = 8
+IP_RECVERR = 11
 IP_RECVTTL = 12
 
 
@@ -102,6 +103,24 @@ def test_connected_receiver_survives_reports() -> None:
                 back.bind(peer)
                 back.sendto(b"hello", incoming.getsockname())
                 assert receive(receiver, 1) == [b"hello"]
+
+
+def test_error_queue_of_the_owner_does_no_harm() -> None:
+    """With IP_RECVERR a socket polls ready until somebody reads the reports, which are the owner's business."""
+    with bound("127.0.0.1") as gone, bound("127.0.0.1") as incoming:
+        nobody = gone.getsockname()
+        gone.close()
+        incoming.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        incoming.sendto(b"lost", nobody)
+        with UdpReceiver.from_socket(incoming) as receiver:
+            assert len(receiver.try_recv(10)) == 0
+            assert no_more(receiver)
+            with UdpSender.from_socket(incoming, [nobody]) as sender:
+                assert sender.try_send(PacketBatch.of([b"lost"] * 5)) == 5
+            assert no_more(receiver)
+            incoming.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            incoming.sendto(b"lost", nobody)
+            assert len(receiver.try_recv(10)) == 0
 
 
 def test_ancillary_messages_of_the_owner_do_no_harm() -> None:

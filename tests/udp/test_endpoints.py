@@ -51,8 +51,8 @@ def test_parsing(text: str, expected: list[tuple[str, int]] | None) -> None:
         ("host+3:1", "a range starts with an address"),
         ("+3:1", "a range starts with an address"),
         ("1.2.3.4+65536:1", "at most 65535 further"),
-        ("255.255.255.254+2:1", "no address 2 after 255.255.255.254"),
-        ("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]+1:1", "no address 1 after"),
+        ("255.255.255.254+2:1", "no 2 addresses after 255.255.255.254"),
+        ("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]+1:1", "no 1 addresses after"),
     ],
 )
 def test_malformed_text(text: str, message: str) -> None:
@@ -76,6 +76,12 @@ def test_pairs_survive_as_text(pairs: list[tuple[ipaddress.IPv4Address | ipaddre
 def test_port_must_be_a_port(port: object) -> None:
     with pytest.raises((ValueError, TypeError), match="port"):
         Endpoint("127.0.0.1", port)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("host", [None, 5, b"127.0.0.1"])
+def test_host_must_be_text(host: object) -> None:
+    with pytest.raises(TypeError, match="host"):
+        Endpoint(host, 1)  # type: ignore[arg-type]
 
 
 def test_endpoints_are_values() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import attrs
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spead_transport_udp import Endpoints, UdpConfig, UdpTransport
 
-from spead_transport.errors import ClosedError
+from spead_transport.errors import ClosedError, TransportError
 from spead_transport.transport import CONTRACT_VERSION, PacketBatch, transport_from_url
 
 from .links import GROUP, each_family, link, no_more, port_of, receive, send_all
@@ -222,6 +224,33 @@ def test_groups_on_one_port_are_separate() -> None:
             assert receive(one, 1) == [b"\0"]
             assert no_more(one)
             assert no_more(other)
+
+
+def _ipv6_multicast_interface() -> str | None:
+    """An interface that carries IPv6 multicast; the loopback interface most often does not."""
+    for number, _ in socket.if_nameindex():
+        transport = transport_from_url(f"udp://[ff12::7148]:9?interface={number}")
+        try:
+            with transport.open_sender() as sender:
+                sender.try_send(PacketBatch.of([b"probe"]))
+        except TransportError:
+            continue
+        return str(number)
+    return None
+
+
+def test_ipv6_groups() -> None:
+    """Link-local ones, whose addresses are complete with their interface only."""
+    number = _ipv6_multicast_interface()
+    if number is None:
+        pytest.skip("no network interface of this machine carries IPv6 multicast")
+    with transport_from_url(f"udp://[ff12::7148]+1:0?interface={number}").open_receiver() as receiver:
+        endpoints = UdpConfig.from_url(receiver.url).endpoints
+        assert [endpoint.host for endpoint in endpoints] == [f"ff12::7148%{number}", f"ff12::7149%{number}"]
+        with transport_from_url(receiver.url).open_sender() as sender:
+            for index in range(2):
+                send_all(sender, PacketBatch.of([bytes([index])] * 3, destination=index))
+            assert sorted(receive(receiver, 6)) == [b"\0"] * 3 + [b"\1"] * 3
 
 
 def test_only_the_sources_asked_for_are_received() -> None:

@@ -80,8 +80,9 @@ def is_group(address: SocketAddress) -> bool:
 
 
 def as_endpoint(address: SocketAddress) -> Endpoint:
-    """The endpoint that has this address."""
-    return Endpoint(address[0], address[1])
+    """The endpoint that has this address. A link-local one keeps the number of its interface."""
+    scope = f"%{address[3]}" if len(address) == 4 and address[3] else ""
+    return Endpoint(address[0] + scope, address[1])
 
 
 def endpoints_at(addresses: Iterable[SocketAddress]) -> Endpoints:

@@ -31,7 +31,7 @@ def as_ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
 class Endpoint:
     """A host, by address or by name, and a port. An empty host is any address."""
 
-    host: str
+    host: str = attrs.field(validator=attrs.validators.instance_of(str))
     port: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.in_(range(65536))])
 
     def __str__(self) -> str:
@@ -66,27 +66,23 @@ class EndpointRange:
         return cls(Endpoint(host, port), int(match["further"] or 0))
 
     def __attrs_post_init__(self) -> None:
-        if self.further and as_ip_address(self.first.host) is None:
+        if not self.further:
+            return
+        address = as_ip_address(self.first.host)
+        if address is None:
             raise ValueError(f"a range starts with an address, not with {self.first.host!r}")
         if not 0 <= self.further <= _MOST_FURTHER:
             raise ValueError(f"expected at most {_MOST_FURTHER} further addresses, not {self.further}")
+        if int(address) + self.further >= 1 << address.max_prefixlen:
+            raise ValueError(f"there are no {self.further} addresses after {address}")
 
     def __iter__(self) -> Iterator[Endpoint]:
-        """Each endpoint.
-
-        Raises
-        ------
-        ValueError
-            If the addresses run out.
-        """
+        """Each endpoint."""
         yield self.first
         address = as_ip_address(self.first.host)
-        for step in range(1, self.further + 1):
-            assert address is not None
-            try:
+        if address is not None:
+            for step in range(1, self.further + 1):
                 yield Endpoint(str(address + step), self.first.port)
-            except ipaddress.AddressValueError:
-                raise ValueError(f"{self}: there is no address {step} after {address}") from None
 
     def __str__(self) -> str:
         host = f"[{self.first.host}]" if ":" in self.first.host else self.first.host
@@ -121,10 +117,7 @@ class Endpoints:
             return cls(tuple(EndpointRange(Endpoint(host, port)) for host, port in value))
         if not value.strip():
             return cls()
-        result = cls(tuple(map(EndpointRange.parse, value.split(","))))
-        for _ in result:  # that ranges fit is known when they were counted through
-            pass
-        return result
+        return cls(tuple(map(EndpointRange.parse, value.split(","))))
 
     def require_destinations(self, url: str) -> None:
         """Check that each endpoint can be sent to, and that there is one.

@@ -31,6 +31,8 @@ _BLOCK_BYTES: Final = 1 << 20
 _ANCILLARY_BYTES: Final = 512
 #: Messages taken from one socket before the next one's turn.
 _TURN: Final = 64
+#: Turns in one call: a socket may look ready for ever, for a reason that has nothing to do with its packets.
+_MOST_TURNS: Final = 256
 #: SO_MEMINFO (since Linux 4.12): an array of 32-bit numbers, of which this one counts the packets dropped. It is the
 #: counter that SO_RXQ_OVFL (socket(7)) reports too, but only together with the next packet that is not dropped.
 _SO_MEMINFO: Final = 55
@@ -145,6 +147,8 @@ class UdpReceiver(PacketReceiver):
     def from_socket(cls, sock: socket.socket, *, max_packet_size: int = 9200, gro: bool = True) -> UdpReceiver:
         """A receiver that uses a duplicate of an existing socket, with the options that the socket has.
 
+        The error queue, which would get in the way, is switched off for the owner, too.
+
         Parameters
         ----------
         sock
@@ -177,13 +181,12 @@ class UdpReceiver(PacketReceiver):
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():
             arrivals = _Arrivals()
-            while arrivals.num_packets < limit and arrivals.end <= _BLOCK_BYTES - _LARGEST_MESSAGE:
+            for _ in range(_MOST_TURNS):
                 # epoll_wait(2): "successive epoll_wait() calls will round robin through the set of ready file
                 # descriptors", so that no socket starves.
                 ready = self._epoll.poll(0, 1)
-                if not ready:
+                if not ready or not self._drain(self._sources[ready[0][0]].socket, arrivals, limit):
                     break
-                self._drain(self._sources[ready[0][0]].socket, arrivals, limit)
             return arrivals.batch(self._block)
 
     def drops(self) -> dict[str, int]:
@@ -213,8 +216,8 @@ class UdpReceiver(PacketReceiver):
         for source in self._sources.values():
             source.update_drops()
 
-    def _drain(self, sock: socket.socket, arrivals: _Arrivals, limit: int) -> None:
-        """Receive from one socket until it has nothing more, its turn is over or there is no more room."""
+    def _drain(self, sock: socket.socket, arrivals: _Arrivals, limit: int) -> bool:
+        """Receive from one socket until it has nothing more, or its turn is over; whether to go on with the next."""
         view = self._block.data
         for _ in range(_TURN):
             try:
@@ -222,7 +225,7 @@ class UdpReceiver(PacketReceiver):
                     (view[arrivals.end :],), _ANCILLARY_BYTES, socket.MSG_DONTWAIT
                 )
             except BlockingIOError:
-                return
+                return True
             except OSError as error:
                 if error.errno in _REPORTS:
                     continue
@@ -233,7 +236,8 @@ class UdpReceiver(PacketReceiver):
             else:
                 self._keep_last(arrivals, size, stride)
             if arrivals.num_packets >= limit or arrivals.end > _BLOCK_BYTES - _LARGEST_MESSAGE:
-                return
+                return False
+        return True
 
     def _keep_last(self, arrivals: _Arrivals, size: int, stride: int) -> None:
         """Drop a message's packets, which are too large; but the last one may be a shorter one that is not."""

@@ -27,7 +27,9 @@ _log = logging.getLogger("spead_transport")
 _SO_SNDBUFFORCE: Final = 32  # socket(7)
 _SO_RCVBUFFORCE: Final = 33
 _IP_MTU_DISCOVER: Final = 10  # ip(7)
+_IP_RECVERR: Final = 11
 _IPV6_MTU_DISCOVER: Final = 23  # ipv6(7)
+_IPV6_RECVERR: Final = 25
 _PMTUDISC_DO: Final = 2  # the same for both
 _IP_UNICAST_IF: Final = 50  # linux/in.h
 _IPV6_UNICAST_IF: Final = 76  # linux/in6.h
@@ -100,10 +102,16 @@ def adopt(sock: socket.socket) -> socket.socket:
         raise ValueError(f"expected a UDP socket (SOCK_DGRAM over IPv4 or IPv6), not {sock!r}")
     fd = os.dup(sock.fileno())
     try:
-        return _wrap(sock.family, fd)
+        own = _wrap(sock.family, fd)
     except BaseException:
         os.close(fd)
         raise
+    # ip(7): with IP_RECVERR "all generated errors will be queued": the socket polls ready until somebody reads them.
+    if own.family == socket.AF_INET:
+        own.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 0)
+    else:
+        own.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 0)
+    return own
 
 
 def _wrap(family: int, fd: int) -> socket.socket:
