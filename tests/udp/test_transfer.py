@@ -253,6 +253,27 @@ def test_ipv6_groups() -> None:
             assert sorted(receive(receiver, 6)) == [b"\0"] * 3 + [b"\1"] * 3
 
 
+def test_packets_need_not_come_back_to_the_sender() -> None:
+    """A group's packets reach receivers of this machine only if its senders want that."""
+    for number, name in socket.if_nameindex():
+        if name == "lo":  # where there is no other way for packets to go
+            continue
+        try:
+            with transport_from_url(f"udp://{GROUP}:0?interface={number}").open_receiver() as receiver:
+                to = f"udp://{GROUP}:{port_of(receiver)}?interface={number}"
+                with transport_from_url(f"{to}&loop=no").open_sender() as sender:
+                    send_all(sender, PacketBatch.of([b"for others"]))
+                with transport_from_url(to).open_sender() as sender:
+                    send_all(sender, PacketBatch.of([b"for all"]))
+                if receiver.readable.wait(1):
+                    assert receive(receiver, 1) == [b"for all"]
+                    assert no_more(receiver)
+                    return
+        except TransportError:
+            continue
+    pytest.skip("no network interface of this machine but the loopback one carries multicast")
+
+
 def test_only_the_sources_asked_for_are_received() -> None:
     with transport_from_url(group_url(0, "&source=127.0.0.2,127.0.0.3")).open_receiver() as receiver:
         port = port_of(receiver)
