@@ -177,6 +177,32 @@ class PacketBatch:
             else:
                 yield head
 
+    def buffers(self) -> list[memoryview]:
+        """All bytes of all packets in order, without a copy: a gather list for ``sendmsg(2)`` or ``writev(2)``.
+
+        Packets that lie back to back in one block are one buffer.
+        """
+        if not self.body_sizes.any():
+            ends = self.head_offsets + self.head_sizes
+            if np.array_equal(self.head_offsets[1:], ends[:-1]):
+                return [self.heads.data[int(self.head_offsets[0]) : int(ends[-1])]] if len(self) else []
+        found: list[memoryview] = []
+        heads = self.heads.data
+        starts = self._body_starts()
+        for head_at, head_size, body_at, body_size in zip(
+            self.head_offsets.tolist(),
+            self.head_sizes.tolist(),
+            self.body_offsets.tolist(),
+            self.body_sizes.tolist(),
+            strict=True,
+        ):
+            found.append(heads[head_at : head_at + head_size])
+            if len(self.bodies) == 1:
+                found.append(self.bodies[0].data[body_at : body_at + body_size])
+            else:
+                found += (piece.data for piece in self._pieces(starts, body_at, body_size))
+        return found
+
     def copy(self) -> PacketBatch:
         """The same packets in memory of their own, for transports that keep them after ``try_send`` returned.
 

@@ -438,7 +438,9 @@ def decode_packet(data: Bytes, bug_compat: int = 0) -> Packet:
     return Packet(flavour, cnt, length, offset, no_pointers if pointers is None else pointers, data[header_size:])
 
 
-def frame_packets(data: Bytes, start: int = 0, limit: int = sys.maxsize) -> tuple[Offsets, Offsets]:
+def frame_packets(
+    data: Bytes, start: int = 0, limit: int = sys.maxsize, max_packet_size: int = sys.maxsize
+) -> tuple[Offsets, Offsets]:
     """Find packets in bytes where they lie back to back: in a file, or on a TCP connection.
 
     Bytes that cannot start a packet are skipped in steps of 8, and reported as packets of that size, so that they are
@@ -452,6 +454,8 @@ def frame_packets(data: Bytes, start: int = 0, limit: int = sys.maxsize) -> tupl
         Where the first packet starts.
     limit
         How many packets to find at most.
+    max_packet_size
+        Bytes that claim to start a packet of more bytes than this cannot start one.
 
     Returns
     -------
@@ -462,10 +466,10 @@ def frame_packets(data: Bytes, start: int = 0, limit: int = sys.maxsize) -> tupl
     sizes: list[Offsets] = [np.zeros(0, np.int64)]
     view = data.data
     while limit > 0 and start + _WORD <= len(view):
-        size = _packet_size(view, start)
+        size = _packet_size(view, start, max_packet_size)
         if size is None or start + size > len(view):
             break
-        count = _count_alike(data, start, size, limit)
+        count = _count_junk(data, start, limit) if size == _WORD else _count_alike(data, start, size, limit)
         offsets.append(start + size * np.arange(count, dtype=np.int64))
         sizes.append(np.full(count, size, np.int64))
         start += size * count
@@ -473,10 +477,25 @@ def frame_packets(data: Bytes, start: int = 0, limit: int = sys.maxsize) -> tupl
     return np.concatenate(offsets), np.concatenate(sizes)
 
 
+def _count_junk(data: Bytes, start: int, limit: int) -> int:
+    """How many words from `start` on, of which the first cannot start a packet, certainly cannot."""
+    most = min(limit, (len(data) - start) // _WORD)
+    count, step = 1, 8
+    while count < most:
+        first = start + count * _WORD
+        words = data[first : first + min(step, most - count) * _WORD].view(_BIG_ENDIAN)
+        plausible = words >> 48 == MAGIC << 8 | VERSION
+        if plausible.any():
+            return count + int(np.argmax(plausible))
+        count += len(words)
+        step *= 4
+    return count
+
+
 def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
     """How many packets from `start` on certainly have `size` bytes, because their headers say so in the same way."""
     most = min(limit, (len(data) - start) // size)
-    if size == _WORD or most == 1:
+    if most == 1:
         return 1
     (first,) = struct.unpack_from(">Q", data.data, start)
     header_size, bits = _WORD + _WORD * (first & 0xFFFF), 8 * (first >> 32 & 0xFF)
@@ -496,20 +515,24 @@ def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
     return count
 
 
-def _packet_size(view: memoryview, start: int) -> int | None:
+def _packet_size(view: memoryview, start: int, max_packet_size: int) -> int | None:
     """Size of the packet that starts here, 8 if none can, ``None`` if its header is not all there."""
-    (first,) = struct.unpack_from(">Q", view, start)
+    first: int = struct.unpack_from(">Q", view, start)[0]
     address_bytes = first >> 32 & 0xFF
     bits = 8 * address_bytes
     if not 1 <= address_bytes <= 7 or first & ~0xFFFF_FFFF != int(_header_word(bits, 0)):
         return _WORD
     count = first & 0xFFFF
     end = start + _WORD + _WORD * count
+    if end - start > max_packet_size:
+        return _WORD
     if end > len(view):
         return None
     key = int(_immediate(PAYLOAD_LENGTH_ID, bits)) >> bits
-    payload = None
+    payload: int | None = None
     for word in struct.unpack_from(f">{count}Q", view, start + _WORD):
         if word >> bits == key:
             payload = word & (1 << bits) - 1
-    return _WORD if payload is None else end - start + payload
+    if payload is None or end - start + payload > max_packet_size:
+        return _WORD
+    return end - start + payload

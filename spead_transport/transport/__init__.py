@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..protocol.batch import BufferLike, Bytes, Offsets, PacketBatch, as_bytes
+from .byte_streams import PacketFramer, PacketWriter
 from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSender, Transport
+from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
 from .options import TransportConfig, option, split_url
-from .readiness import EventReadiness, FdReadiness, Readiness
+from .readiness import EventReadiness, FdReadiness, FdSetReadiness, Readiness
 from .registry import (
     PREFER_VARIABLE,
     InstalledTransport,
@@ -21,17 +23,24 @@ __all__ = [
     "BufferLike",
     "Bytes",
     "Capabilities",
+    "Endpoint",
+    "EndpointRange",
+    "Endpoints",
     "EventReadiness",
     "FdReadiness",
+    "FdSetReadiness",
     "InstalledTransport",
     "Offsets",
     "PacketBatch",
+    "PacketFramer",
     "PacketReceiver",
     "PacketSender",
+    "PacketWriter",
     "Readiness",
     "Transport",
     "TransportConfig",
     "as_bytes",
+    "as_ip_address",
     "get_transport_class",
     "installed_transports",
     "known_schemes",

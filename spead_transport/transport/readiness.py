@@ -14,7 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import Final
 
-__all__ = ["EventReadiness", "FdReadiness", "Readiness", "poll_readable"]
+__all__ = ["EventReadiness", "FdReadiness", "FdSetReadiness", "Readiness", "poll_readable"]
 
 #: Longer waits, in seconds, are for ever: poll(2) cannot count the milliseconds of a month.
 _LONGEST_WAIT: Final = 2e6
@@ -172,3 +172,51 @@ class FdReadiness(Readiness):
 
     def acknowledge(self) -> None:
         self._wake.acknowledge()
+
+
+class FdSetReadiness(Readiness):
+    """Readiness of any of some file descriptors, which come and go, or of a condition that the endpoint sets.
+
+    For connections and other things that the system reports one by one. Only the endpoint's user calls it, but for
+    :meth:`wake`.
+    """
+
+    def __init__(self) -> None:
+        self._event = EventReadiness()
+        self._epoll = select.epoll()
+        self._epoll.register(self._event.fileno(), select.EPOLLIN)
+
+    def add(self, fd: int) -> None:
+        """Watch a file descriptor for something to read, too.
+
+        Raises
+        ------
+        PermissionError
+            If the system cannot wait for it: it is a regular file, say.
+        """
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def remove(self, fd: int) -> None:
+        """Stop watching a file descriptor; to be called before it is closed."""
+        self._epoll.unregister(fd)
+
+    def ready(self) -> set[int]:
+        """The file descriptors that have something to read, an end or an error."""
+        return {fd for fd, _ in self._epoll.poll(0)} - {self._event.fileno()}
+
+    def set(self) -> None:
+        """Report the condition until :meth:`clear`."""
+        self._event.set()
+
+    def clear(self) -> None:
+        """Stop reporting the condition."""
+        self._event.clear()
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def wake(self) -> None:
+        self._event.wake()
+
+    def acknowledge(self) -> None:
+        self._event.acknowledge()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from spead_transport.transport import Endpoint, EndpointRange, Endpoints
+
 from .classic import classic_receiver
 from .config import UdpConfig
-from .endpoints import Endpoint, EndpointRange, Endpoints
 from .receiver import UdpReceiver
 from .sender import UdpSender
 from .streams import AsyncUdpStream, UdpStream

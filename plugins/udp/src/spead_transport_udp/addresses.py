@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from spead_transport.errors import TransportError
-
-from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
+from spead_transport.transport import Endpoint, EndpointRange, Endpoints, as_ip_address
 
 __all__ = ["SocketAddress", "as_endpoint", "endpoints_at", "family_of", "is_group", "resolve", "resolve_all"]
 

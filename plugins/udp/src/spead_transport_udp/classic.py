@@ -6,10 +6,9 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from spead_transport.transport import PacketReceiver, PacketSender
+from spead_transport.transport import Endpoint, EndpointRange, Endpoints, PacketReceiver, PacketSender, as_ip_address
 
 from .config import RECEIVE_BUFFER_SIZE, SEND_BUFFER_SIZE, UdpConfig
-from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
 from .receiver import UdpReceiver
 from .sender import UdpSender
 from .transport import UdpTransport

@@ -7,9 +7,7 @@ from typing import Final
 
 import attrs
 
-from spead_transport.transport import TransportConfig, option
-
-from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
+from spead_transport.transport import Endpoint, EndpointRange, Endpoints, TransportConfig, as_ip_address, option
 
 __all__ = ["RECEIVE_BUFFER_SIZE", "SEND_BUFFER_SIZE", "UdpConfig"]
 

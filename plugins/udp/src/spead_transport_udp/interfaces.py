@@ -14,8 +14,7 @@ from typing import Final
 import attrs
 
 from spead_transport.errors import TransportError
-
-from .endpoints import as_ip_address
+from spead_transport.transport import as_ip_address
 
 __all__ = ["Interface", "find_interface"]
 

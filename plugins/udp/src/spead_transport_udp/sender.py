@@ -14,10 +14,9 @@ import attrs
 import numpy as np
 
 from spead_transport.errors import TransportError
-from spead_transport.transport import Capabilities, FdReadiness, PacketBatch, PacketSender
+from spead_transport.transport import Capabilities, Endpoints, FdReadiness, PacketBatch, PacketSender
 
 from .addresses import SocketAddress, as_endpoint, endpoints_at, resolve_all
-from .endpoints import Endpoints
 from .offload import GSO_REFUSALS, LARGEST_DATAGRAM, gso_works, segment_message, train_end
 from .sockets import adopt
 

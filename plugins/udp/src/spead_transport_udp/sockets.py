@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from spead_transport.errors import TransportError
+from spead_transport.transport import Endpoint
 
 from .addresses import SocketAddress, family_of, is_group, resolve, resolve_all
 from .config import RECEIVE_BUFFER_SIZE, SEND_BUFFER_SIZE, UdpConfig
-from .endpoints import Endpoint
 from .interfaces import Interface, find_interface
 from .multicast import join_group, set_outgoing_interface
 
