@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -34,11 +35,12 @@ class Resources:
         Threads are given `grace` seconds, since ending takes them a moment. What belongs to objects that are only
         kept alive by a reference cycle is not a leak: they are collected.
         """
-        if self.new_descriptors() or _threads() - self.threads:
+        deadline = time.monotonic() + grace
+        while (self.new_descriptors() or _threads() - self.threads) and time.monotonic() < deadline:
             gc.collect()
-        for thread in _threads() - self.threads:
-            if thread is not threading.current_thread():
-                thread.join(grace)
+            for thread in _threads() - self.threads:
+                if thread is not threading.current_thread():
+                    thread.join(0.05)
         threads = _threads() - self.threads
         return [
             *(f"thread {thread.name!r} still runs" for thread in threads),

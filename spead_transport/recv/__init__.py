@@ -6,6 +6,7 @@ names and arguments of earlier packages.
 
 from __future__ import annotations
 
+from ..engine.interface import ReceivedHeap
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.stats import StreamStatConfig, StreamStats
 from ..protocol.received import Heap, IncompleteHeap, RawItem
@@ -16,6 +17,7 @@ __all__ = [
     "Heap",
     "IncompleteHeap",
     "RawItem",
+    "ReceivedHeap",
     "RingStream",
     "RingStreamConfig",
     "Ringbuffer",

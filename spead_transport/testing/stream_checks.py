@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 import numpy as np
@@ -124,12 +124,12 @@ def _streams(
         yield outgoing, incoming
 
 
-def _receive_values(stream: recv.Stream, count: int) -> dict[str, Any]:
-    """The values after `count` heaps."""
-    group = ItemGroup()
-    for _ in range(count):
-        group.update(stream.get(PATIENCE))
-    return {name: item.value for name, item in group.items()}
+def _transfer(outgoing: send.SyncStream, incoming: recv.Stream, *heaps: send.Heap) -> list[recv.ReceivedHeap]:
+    """Send heaps and receive as many. Both at once: no transport need keep a whole heap."""
+    sending = in_thread(lambda: [outgoing.send_heap(heap, timeout=PATIENCE) for heap in heaps])
+    arrived = [incoming.get(PATIENCE) for _ in heaps]
+    sending()
+    return arrived
 
 
 # --------------------------------------------------------------------------------------------------------- heaps
@@ -139,12 +139,13 @@ def _receive_values(stream: recv.Stream, count: int) -> dict[str, Any]:
 def items_of_every_kind_arrive(subject: TransportUnderTest, engine: str) -> None:
     group = _group()
     with _streams(subject, engine) as (outgoing, incoming):
-        outgoing.send_heap(group.get_heap(), timeout=PATIENCE)
-        received = _receive_values(incoming, 1)
+        (heap,) = _transfer(outgoing, incoming, group.get_heap())
+    received = ItemGroup()
+    received.update(heap)
     for name, item in group.items():
         expect(name in received, f"item {name!r} did not arrive")
-        same = np.array_equal(np.asarray(received[name]), np.asarray(item.value))
-        expect(same, f"item {name!r} arrived as {received[name]!r} and was {item.value!r}")
+        same = np.array_equal(np.asarray(received[name].value), np.asarray(item.value))
+        expect(same, f"item {name!r} arrived as {received[name].value!r} and was {item.value!r}")
 
 
 @_check("A heap is cut into packets of any size that the transport can carry.")
@@ -153,8 +154,8 @@ def packets_may_have_any_size(subject: TransportUnderTest, engine: str) -> None:
     for size in (56, 100, 1472, 1473, 8972, 65000):
         if largest is None or size <= largest:
             with _streams(subject, engine, max_packet_size=size) as (outgoing, incoming):
-                outgoing.send_heap(_heap(), timeout=PATIENCE)
-                expect(_is_whole(incoming.get(PATIENCE)), f"a heap in packets of {size} bytes did not arrive intact")
+                (heap,) = _transfer(outgoing, incoming, _heap())
+                expect(_is_whole(heap), f"a heap in packets of {size} bytes did not arrive intact")
 
 
 @_check("Index of the sender's destination (the substream).", when=_has_destinations)
@@ -164,10 +165,10 @@ def substreams_go_to_their_destinations(subject: TransportUnderTest, engine: str
         incoming = [stack.enter_context(_receiving(engine, receiver)) for receiver in receivers]
         outgoing = stack.enter_context(send.SyncStream(sender, engine=engine))
         expect(outgoing.num_substreams == 3, f"there are {outgoing.num_substreams} substreams instead of 3")
-        for index in range(3):
-            outgoing.send_heap(_heap(), 100 + index, index, timeout=PATIENCE)
         for index, stream in enumerate(incoming):
+            sending = in_thread(partial(outgoing.send_heap, _heap(), 100 + index, index, timeout=PATIENCE))
             cnt = stream.get(PATIENCE).cnt
+            sending()
             expect(cnt == 100 + index, f"heap {cnt} arrived at destination {index} instead of {100 + index}")
 
 
@@ -178,13 +179,20 @@ def several_streams_feed_one(subject: TransportUnderTest, engine: str) -> None:
         senders = [subject.open_sender(receiver) for _ in range(3)]
         outgoing = [stack.enter_context(send.SyncStream(sender, engine=engine)) for sender in senders]
         incoming = stack.enter_context(_receiving(engine, receiver, heaps=64))
-        for turn in range(_FEW_HEAPS // 3):
-            for index, stream in enumerate(outgoing):
-                stream.send_heap(_heap(), 3 * turn + index, timeout=PATIENCE)
-        heaps = [incoming.get(PATIENCE) for _ in range(_FEW_HEAPS // 3 * 3)]
+        sending = [
+            in_thread(partial(_send_numbered, stream, range(index, 9, 3))) for index, stream in enumerate(outgoing)
+        ]
+        heaps = [incoming.get(PATIENCE) for _ in range(9)]
+        for finished in sending:
+            finished()
         expect(all(map(_is_whole, heaps)), "a heap did not arrive intact")
         cnts = sorted(heap.cnt for heap in heaps)
         expect(cnts == list(range(len(heaps))), f"heaps {cnts} arrived instead of 0 to {len(heaps) - 1}")
+
+
+def _send_numbered(stream: send.SyncStream, cnts: Iterable[int]) -> None:
+    for cnt in cnts:
+        stream.send_heap(_heap(), cnt, timeout=PATIENCE)
 
 
 @_check("Every packet that arrives is used or counted under a reason.")
@@ -193,8 +201,8 @@ def junk_is_counted_and_does_no_harm(subject: TransportUnderTest, engine: str) -
     with subject.pair() as (sender, receiver), _receiving(engine, receiver) as incoming:
         send_packets(sender, PacketBatch.of(junk))
         with send.SyncStream(sender, engine=engine) as outgoing:
-            outgoing.send_heap(_heap(), 5, timeout=PATIENCE)
-            expect(incoming.get(PATIENCE).cnt == 5, "the heap after the junk did not arrive")
+            (heap,) = _transfer(outgoing, incoming, _heap())
+        expect(_is_whole(heap), "the heap after the junk did not arrive intact")
         stats = incoming.stats
         rejected = sum(count for name, count in stats.items() if name.startswith("rejected_"))
         expect(rejected > 0, "the junk was counted nowhere")
@@ -217,12 +225,16 @@ def a_reliable_transport_loses_nothing_to_a_slow_reader(subject: TransportUnderT
 @_check("After the last packet, at this and every later call.", when=_signals_end)
 def the_stream_ends_when_the_senders_are_finished(subject: TransportUnderTest, engine: str) -> None:
     with _streams(subject, engine) as (outgoing, incoming):
-        for _ in range(_FEW_HEAPS):
-            outgoing.send_heap(_heap(), timeout=PATIENCE)
-        outgoing.close()
+        sending = in_thread(partial(_send_and_close, outgoing))
         cnts = [heap.cnt for heap in incoming]
+        sending()
         expect(cnts == list(range(1, _FEW_HEAPS + 1)), f"heaps {cnts} arrived before the end")
         raises(Stopped, lambda: incoming.get(PATIENCE), "asking for a heap after the end")
+
+
+def _send_and_close(stream: send.SyncStream) -> None:
+    _send_numbered(stream, range(1, _FEW_HEAPS + 1))
+    stream.close()
 
 
 @_check("The end of the stream that a stop item tells is seen over any transport.")
@@ -265,8 +277,8 @@ def an_interrupt_reaches_who_waits_for_a_heap(subject: TransportUnderTest, engin
         finally:
             interrupt.join()
             signal.signal(signal.SIGINT, before)
-        outgoing.send_heap(_heap(), 3, timeout=PATIENCE)
-        expect(incoming.get(PATIENCE).cnt == 3, "the stream did not go on after an interrupt")
+        (heap,) = _transfer(outgoing, incoming, _heap())
+        expect(_is_whole(heap), "the stream did not go on after an interrupt")
 
 
 # ------------------------------------------------------------------------------------------------------- asyncio
@@ -274,7 +286,7 @@ def an_interrupt_reaches_who_waits_for_a_heap(subject: TransportUnderTest, engin
 
 @_check("Any engine drives any transport.")
 def asyncio_streams_work_alike(subject: TransportUnderTest, engine: str) -> None:
-    async def transfer(sender: PacketSender, receiver: PacketReceiver) -> list[recv.Heap | recv.IncompleteHeap]:
+    async def transfer(sender: PacketSender, receiver: PacketReceiver) -> list[recv.ReceivedHeap]:
         async with (
             recv.asyncio.Stream(ring_config=recv.RingStreamConfig(heaps=_FEW_HEAPS), engine=engine) as incoming,
             send.asyncio.AsyncStream(sender, send.StreamConfig(max_heaps=_FEW_HEAPS), engine=engine) as outgoing,
