@@ -15,6 +15,7 @@ import attrs
 __all__ = ["Resources"]
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+_PAUSE: Final = 0.05  #: seconds to wait for a thread before looking again
 
 
 @attrs.frozen
@@ -32,23 +33,26 @@ class Resources:
     def leaked_since(self, grace: float = 5.0) -> list[str]:
         """Describes what exists now and did not then.
 
-        Threads are given `grace` seconds, since ending takes them a moment. What belongs to objects that are only
-        kept alive by a reference cycle is not a leak: they are collected.
+        Threads are given `grace` seconds: ending takes them a moment, in which they may hold on to what they worked
+        on. What belongs to objects that are only kept alive by a reference cycle is no leak: they are collected.
         """
         deadline = time.monotonic() + grace
-        while (self.new_descriptors() or _threads() - self.threads) and time.monotonic() < deadline:
+        while (threads := self._new_threads()) and time.monotonic() < deadline:
             gc.collect()
-            for thread in _threads() - self.threads:
-                if thread is not threading.current_thread():
-                    thread.join(0.05)
-        threads = _threads() - self.threads
+            for thread in threads:
+                thread.join(_PAUSE)
+        if self._new_descriptors():
+            gc.collect()
         return [
-            *(f"thread {thread.name!r} still runs" for thread in threads),
-            *(f"file descriptor {number} is still open: {what}" for number, what in self.new_descriptors().items()),
+            *(f"thread {thread.name!r} still runs" for thread in self._new_threads()),
+            *(f"file descriptor {number} is still open: {what}" for number, what in self._new_descriptors().items()),
         ]
 
-    def new_descriptors(self) -> dict[int, str]:
-        """Descriptors that are open now and were not then, or were something else."""
+    def _new_threads(self) -> frozenset[threading.Thread]:
+        return _threads() - self.threads - {threading.current_thread()}
+
+    def _new_descriptors(self) -> dict[int, str]:
+        """Those that were not open then, or were something else."""
         return {number: what for number, what in _open_descriptors().items() if self.descriptors.get(number) != what}
 
 
