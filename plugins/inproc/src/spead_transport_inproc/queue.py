@@ -356,8 +356,8 @@ class InprocQueue:
         self._check_process()
         taken = lane.take(limit)
         if not taken and (self._stopped or self._ending):
-            self._stopped = True
-            self._wake_all()
+            if not self._stopped:
+                self.stop()
             raise EndOfStream
         for entry in taken:
             self._out.add(entry.packets, entry.nbytes)

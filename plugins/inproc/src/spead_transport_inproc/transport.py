@@ -88,11 +88,24 @@ class _NamedQueue(InprocQueue):
         self._receivers = 0
         self._released = False
 
-    def join(self, *, sender: bool) -> bool:
-        """Count a user; False if the queue has come to its end and a new one must take its place."""
+    def join(self, config: InprocConfig, *, sender: bool) -> bool:
+        """Count a user; False if the queue has come to its end and a new one must take its place.
+
+        Raises
+        ------
+        TransportError
+            If the queue was made with another configuration.
+        """
         with self._lock:
             if self._released or (self._stopped and (self._ending or not self._waiting().packets)):
                 return False
+            if config != self.config:
+                raise TransportError(
+                    f"the queue is in use as {self.config.to_url(InprocTransport.scheme)}",
+                    errno=errno.EINVAL,
+                    url=config.to_url(InprocTransport.scheme),
+                    hint="give the same options to everybody who uses the queue, or use another name",
+                )
             if sender:
                 self._senders += 1
                 self._ending = False
@@ -152,18 +165,9 @@ class _Names:
                 queue = self._queues.get(name)
                 if queue is None:
                     queue = self._queues[name] = _NamedQueue(name, own)
-            if queue.join(sender=sender):
-                break
+            if queue.join(own, sender=sender):
+                return queue
             self._remove(queue)
-        if queue.config != own:
-            self.leave([queue], sender=sender)
-            raise TransportError(
-                f"the queue is in use as {queue.config.to_url(InprocTransport.scheme)}",
-                errno=errno.EINVAL,
-                url=own.to_url(InprocTransport.scheme),
-                hint="give the same options to everybody who uses the queue, or use another name",
-            )
-        return queue
 
     def _remove(self, queue: _NamedQueue) -> None:
         with self._lock:
