@@ -105,9 +105,9 @@ class HeapReference:
         if not isinstance(heap, Heap):
             raise TypeError(f"heap must be a send.Heap, not {type(heap).__name__}")
         self._heap = heap
-        self.cnt = cnt
-        self.substream_index = substream_index
-        self.rate = rate
+        self.cnt: int = cnt
+        self.substream_index: int = substream_index
+        self.rate: float = rate
 
     def __repr__(self) -> str:
         return (
