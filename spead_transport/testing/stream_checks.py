@@ -197,11 +197,17 @@ def _send_numbered(stream: send.SyncStream, cnts: Iterable[int]) -> None:
 
 @_check("Every packet that arrives is used or counted under a reason.")
 def junk_is_counted_and_does_no_harm(subject: TransportUnderTest, engine: str) -> None:
-    junk = [b"x", b"\x53\x04", b"junk " * 20, bytes(64)]
-    with subject.pair() as (sender, receiver), _receiving(engine, receiver) as incoming:
-        send_packets(sender, PacketBatch.of(junk))
+    junk = PacketBatch.of([b"x", b"\x53\x04", b"junk " * 20, bytes(64)])
+
+    def send_junk_first(sender: PacketSender) -> None:
+        send_packets(sender, junk)
         with send.SyncStream(sender, engine=engine) as outgoing:
-            (heap,) = _transfer(outgoing, incoming, _heap())
+            outgoing.send_heap(_heap(), timeout=PATIENCE)
+
+    with subject.pair() as (sender, receiver), _receiving(engine, receiver) as incoming:
+        sending = in_thread(lambda: send_junk_first(sender))
+        heap = incoming.get(PATIENCE)
+        sending()
         expect(_is_whole(heap), "the heap after the junk did not arrive intact")
         stats = incoming.stats
         rejected = sum(count for name, count in stats.items() if name.startswith("rejected_"))
