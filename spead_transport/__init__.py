@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from . import recv, send
 from ._lazy import lazy_names
-from .engine.memory import MemoryAllocator
+from .engine.memory import MemoryAllocator, MmapAllocator
+from .engine.memory_pool import MemoryPool, MemoryPoolStatistics
 from .engine.recv_config import MEMCPY_NONTEMPORAL, MEMCPY_STD
 from .engine.thread_pool import ThreadPool, parse_range_list
 from .errors import (
@@ -92,6 +93,9 @@ __all__ = [
     "Item",
     "ItemGroup",
     "MemoryAllocator",
+    "MemoryPool",
+    "MemoryPoolStatistics",
+    "MmapAllocator",
     "RawDescriptor",
     "Stopped",
     "ThreadPool",

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["flag", "non_negative", "non_negative_rate", "positive", "positive_int", "unsigned"]
+__all__ = ["flag", "flag_value", "non_negative", "non_negative_rate", "positive", "positive_int", "unsigned"]
 
 
 def unsigned(value: object, name: str) -> int:
@@ -49,6 +49,12 @@ def non_negative_rate(_: object, attribute: attrs.Attribute[float], value: Any) 
         raise ValueError(f"{attribute.name} must be a finite number of bytes per second, 0 or more, not {value}")
 
 
-def flag(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+def flag_value(value: object, name: str) -> bool:
+    """`value` as a boolean; else :exc:`TypeError`."""
     if not isinstance(value, bool | int):
-        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def flag(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
+    flag_value(value, attribute.name)

@@ -22,6 +22,7 @@ from ...protocol.packets import DecodedPackets, decode_headers
 from ...protocol.received import Heap, IncompleteHeap
 from ...protocol.rejection import Rejection
 from ..interface import HeapAssembler, ReceivedHeap
+from ..memory import obtain
 from ..notices import Notices
 from ..recv_config import RingStreamConfig, StreamConfig
 from ..stats import EXTRA_STATS, StreamStats
@@ -284,7 +285,7 @@ class PythonAssembler(HeapAssembler):
 
     def _allocate(self, size: int) -> Bytes | None:
         try:
-            return self._config.memory_allocator.allocate(size)[:size]
+            return obtain(self._config.memory_allocator, size)
         except MemoryError:
             return None
 

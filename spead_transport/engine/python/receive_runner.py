@@ -17,7 +17,7 @@ from ..interface import EndPolicy, HeapAssembler, ReceivedHeap, ReceiveRunner
 from ..recv_config import RingStreamConfig, StreamConfig
 from ..stats import StreamStats
 from ..thread_pool import ThreadPool
-from .workers import PAUSED, PythonWorkers, Wait, Worker
+from .workers import PAUSED, Wait, Worker, worker_of
 
 __all__ = ["PythonReceiveRunner"]
 
@@ -92,7 +92,7 @@ class PythonReceiveRunner(ReceiveRunner):
                 return
             if self._explicit_start and self._started:
                 raise RuntimeError("with explicit_start, readers must be added before start() is called")
-            driver = self._thread_pool.workers("python", PythonWorkers, PythonWorkers).assign() if worker else None
+            driver = worker_of(self._thread_pool) if worker else None
             reader = _Reader(self, receiver, driver)
             self._readers.append(reader)
             if self._started:

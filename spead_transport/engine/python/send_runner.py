@@ -21,7 +21,7 @@ from ..notices import Notices
 from ..pacing import Pacer
 from ..send_config import GroupMode, StreamConfig
 from ..thread_pool import ThreadPool
-from .workers import PAUSED, PythonWorkers, Wait, Worker
+from .workers import PAUSED, Wait, Worker, worker_of
 
 __all__ = ["PythonSendRunner"]
 
@@ -232,6 +232,6 @@ class PythonSendRunner(SendRunner):
 
     def _drive_in_background(self) -> None:
         if self._worker is None:
-            self._worker = self._thread_pool.workers("python", PythonWorkers, PythonWorkers).assign()
+            self._worker = worker_of(self._thread_pool)
         self._driven = True
         self._worker.kick(self)

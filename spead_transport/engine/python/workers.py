@@ -14,9 +14,9 @@ import time
 from typing import Final, Protocol, TypeAlias
 
 from ...transport import EventReadiness, Readiness
-from ..thread_pool import Workers, pin_thread
+from ..thread_pool import ThreadPool, Workers, pin_thread
 
-__all__ = ["PAUSED", "PythonWorkers", "Task", "Wait", "Worker"]
+__all__ = ["PAUSED", "PythonWorkers", "Task", "Wait", "Worker", "worker_of"]
 
 #: In seconds.
 _EPOLL_PRECISION: Final = 1e-3
@@ -172,3 +172,14 @@ class PythonWorkers(Workers):
     def stop(self) -> None:
         for worker in self._workers:
             worker.stop()
+
+
+def worker_of(thread_pool: ThreadPool) -> Worker:
+    """The worker of `thread_pool` that a new task belongs to.
+
+    Raises
+    ------
+    RuntimeError
+        If the pool was stopped.
+    """
+    return thread_pool.workers("python", PythonWorkers, PythonWorkers).assign()
