@@ -95,9 +95,7 @@ class Codec(ABC):
     def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> Any:
         """The value of an item whose pointer holds it; if its size is known, it is in the last bytes."""
         block = np.frombuffer(bytearray(value.to_bytes(address_bytes, "big")), _BYTE)
-        start = 0 if self.nbytes is None else address_bytes - self.nbytes
-        if start < 0:
-            raise ValueError(f"an immediate value of {address_bytes} bytes is too short: expected {self.nbytes}")
+        start = 0 if self.nbytes is None else max(0, address_bytes - self.nbytes)
         return self.decode(block, start, address_bytes, new_order)
 
     def _shape_of(self, size: int) -> tuple[int, ...]:
@@ -109,7 +107,7 @@ class Codec(ABC):
         return self.shape  # type: ignore[return-value]  # no dimension varies
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        if not self.accepts(shape):
+        if shape != self.shape and not self.accepts(shape):
             raise ValueError(f"Value has shape {shape}, expected {self.shape}")
 
 
@@ -169,11 +167,13 @@ class PackedCodec(Codec):
         self._limits = tuple(field.limits for field in format.fields)
         #: The only field, if the value is one number.
         self._number = format.fields[0] if not shape and len(format.fields) == 1 else None
+        #: How many bits of the last byte of a number are not used, and all of a number's bits.
+        self._unused = -self.bits % 8
+        self._mask = (1 << (self.bits + self._unused)) - 1
 
     def encode(self, value: object, casting: Casting) -> Bytes:
         if type(value) is int and self._number is not None and self._number.holds(value):
-            unused = -self.bits % 8
-            encoded = (value << unused).to_bytes(packed_size(1, self.bits), "big", signed=value < 0)
+            encoded = (value << self._unused).to_bytes(packed_size(1, self.bits), "big", signed=value < 0)
             return np.frombuffer(encoded, _BYTE)
         array = convert(value, self._dtype, casting, self._limits)
         self._check_shape(array.shape)
@@ -191,9 +191,7 @@ class PackedCodec(Codec):
         count = prod(shape)
         data = block[start : start + packed_size(count, self.bits)]
         if self._number is not None:
-            signed = self._number.code == "i"
-            value = int.from_bytes(data.data, "big", signed=signed) >> (-self.bits % 8)
-            return bool(value) if self._number.code == "b" else value
+            return self._to_number(int.from_bytes(data.data, "big"))
         out = np.empty(count, self._dtype)
         for number, field in enumerate(self._fields):
             numbers = unpack(data, count, field.bits, first=field.first, step=self.bits, signed=field.code == "i")
@@ -203,6 +201,19 @@ class PackedCodec(Codec):
                 out = _from_numbers(numbers, field)
         array = out.astype(out.dtype.newbyteorder(new_order), copy=False).reshape(shape)
         return array if shape else array[()]
+
+    def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> Any:
+        if self._number is None or self.bits > 8 * address_bytes:
+            return super().decode_immediate(value, address_bytes, new_order)
+        return self._to_number(value & self._mask)
+
+    def _to_number(self, packed: int) -> int | bool:
+        """The only number, from its bytes as an unsigned big-endian number."""
+        assert self._number is not None
+        number = packed >> self._unused
+        if self._number.code == "i":
+            return number - (number >> (self.bits - 1) << self.bits)
+        return number != 0 if self._number.code == "b" else number
 
     def _can_reference(self, value: npt.NDArray[Any]) -> bool:
         """Whether the last bytes of `value` are what is sent: a big-endian number of 64 bits for a shorter one."""

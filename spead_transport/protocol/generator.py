@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -15,6 +15,8 @@ __all__ = ["HeapGenerator", "ItemGroup", "Which"]
 
 #: ``"stale"``: what changed since it was last sent; ``"all"``; ``"none"``.
 Which: TypeAlias = Literal["stale", "all", "none"]
+
+_WORDS: Final = get_args(Which)
 
 
 @attrs.define(eq=False)
@@ -89,7 +91,7 @@ class HeapGenerator:
             If a value does not fit its type, an item the heap's flavour, or an argument is not one of the words.
         """
         for name, which in (("descriptors", descriptors), ("data", data)):
-            if which not in get_args(Which):
+            if which not in _WORDS:
                 raise ValueError(f"{name} must be one of 'stale', 'all', 'none', not {which!r}")
         for item in self._items.values():
             sent = self._account(item)

@@ -187,15 +187,20 @@ class ItemGroup:
             if item_id == DESCRIPTOR_ID:
                 self._describe(payload[start:end], heap)
         values: list[tuple[Item, Any]] = []
+        get = self._by_id.get
         item: Item | None = None
         try:
             for item_id, start, end in addressed:
-                item = self._known(item_id)
-                if item is not None and (start < end or not item.codec.nbytes):
+                item = get(item_id)
+                if item is None:
+                    self._warn(item_id)
+                elif start < end or not item.codec.nbytes:
                     values.append((item, item.codec.decode(payload, start, end, new_order)))
             for item_id, value in immediate:
-                item = self._known(item_id)
-                if item is not None:
+                item = get(item_id)
+                if item is None:
+                    self._warn(item_id)
+                else:
                     values.append((item, item.codec.decode_immediate(value, address_bytes, new_order)))
         except ValueError as error:
             raise ValueError(f"heap {heap.cnt}, item {item and item.name!r}: {error}") from error
@@ -203,14 +208,9 @@ class ItemGroup:
             item.value = value
         return {item.name: item for item, _ in values}
 
-    def _known(self, item_id: int) -> Item | None:
-        item = self._by_id.get(item_id)
-        if item is None and item_id > LAST_RESERVED_ID:
-            self._warn(item_id)
-        return item
-
     def _warn(self, item_id: int) -> None:
-        if item_id not in self._unknown and len(self._unknown) < _MOST_WARNINGS:
+        """Say that there is no such item."""
+        if item_id > LAST_RESERVED_ID and item_id not in self._unknown and len(self._unknown) < _MOST_WARNINGS:
             self._unknown.add(item_id)
             _log.warning("Item with ID %#x received but there is no descriptor", item_id)
 

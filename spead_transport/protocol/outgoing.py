@@ -50,6 +50,9 @@ class Heap:
 
     def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 - immutable
         self._flavour = flavour
+        self._address_bits = flavour.heap_address_bits
+        self._max_id = flavour.max_id
+        self._immediate_bytes = flavour.immediate_bytes
         #: Whether each packet carries all item pointers, so that a receiver can use any of them alone.
         self.repeat_pointers = False
         self._pointers: list[int] = []
@@ -74,12 +77,13 @@ class Heap:
             If the item's id is reserved or too large for the flavour, it has no value, or the value does not fit
             its format.
         """
-        if not LAST_RESERVED_ID < item.id <= self._flavour.max_id:
+        item_id = item.id
+        if not LAST_RESERVED_ID < item_id <= self._max_id:
             raise ValueError(
-                f"Item ID out of range: {item.id:#x} must be from {LAST_RESERVED_ID + 1:#x} "
-                f"to {self._flavour.max_id:#x} in flavour SPEAD-64-{self._flavour.heap_address_bits}"
+                f"Item ID out of range: {item_id:#x} must be from {LAST_RESERVED_ID + 1:#x} "
+                f"to {self._max_id:#x} in flavour SPEAD-64-{self._address_bits}"
             )
-        self._add(item.id, item.to_buffer(), item.allow_immediate())
+        self._add(item_id, item.to_buffer(), item.allow_immediate())
 
     def add_descriptor(self, descriptor: SendableDescriptor) -> None:
         """Add the description of an item, for receivers that do not know it.
@@ -114,29 +118,32 @@ class Heap:
         return HeapLayout(pointers, self._layout.payload, self._payload_size)
 
     def _add_control(self, value: int) -> None:
-        self._pointers.append(1 << 63 | STREAM_CTRL_ID << self._flavour.heap_address_bits | value)
+        self._pointers.append(1 << 63 | STREAM_CTRL_ID << self._address_bits | value)
         self._layout = None
 
     def _add(self, item_id: int, value: Bytes, allow_immediate: bool) -> None:
         size = len(value)
-        word = item_id << self._flavour.heap_address_bits
+        word = item_id << self._address_bits
         if size == 0:
             # Behind everything else, where no other item starts, so that its pointer may arrive in any order.
             self._empty.append(len(self._pointers))
-            self._pointers.append(word)
-        elif allow_immediate and size <= self._flavour.immediate_bytes:
-            self._immediates.append((len(self._pointers), 1 << 63 | word, value))
-            self._pointers.append(0)
+        elif allow_immediate and size <= self._immediate_bytes:
+            word |= 1 << 63
+            self._immediates.append((len(self._pointers), word, value))
         else:
-            if self._payload_size + size > self._flavour.address_mask:
-                raise ValueError(
-                    f"a heap of more than {self._flavour.address_mask} bytes is too large for flavour "
-                    f"SPEAD-64-{self._flavour.heap_address_bits}"
-                )
-            self._pointers.append(word | self._payload_size)
+            self._check_size(size)
+            word |= self._payload_size
             self._payload.append(value)
             self._payload_size += size
+        self._pointers.append(word)
         self._layout = None
+
+    def _check_size(self, size: int) -> None:
+        largest = self._flavour.address_mask
+        if self._payload_size + size > largest:
+            raise ValueError(
+                f"a heap of more than {largest} bytes is too large for flavour SPEAD-64-{self._address_bits}"
+            )
 
 
 class PacketGenerator:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from bisect import bisect_left
+from typing import Final, TypeAlias
 
 from .constants import NULL_ID, PAYLOAD_LENGTH_ID
 from .layout import Pointers
@@ -46,29 +47,28 @@ def find_items(
         If an item starts beyond the end of the payload.
     """
     mask = (1 << heap_address_bits) - 1
-    value_of = mask.__and__
-    words = dict.fromkeys(pointers.tolist())
+    ordered = sorted(dict.fromkeys(pointers.tolist()), key=(_IMMEDIATE | mask).__and__)
+    split = bisect_left(ordered, _IMMEDIATE)
     immediate = [
         (item_id, word & mask)
-        for word in sorted([word for word in words if word >> 63], key=value_of)
-        if (item_id := (word & _WITHOUT_MODE) >> heap_address_bits) > PAYLOAD_LENGTH_ID
-    ]
-    starts = [
-        (word >> heap_address_bits, word & mask)
-        for word in sorted([word for word in words if not word >> 63], key=value_of)
+        for word in ordered[split:]
+        if (item_id := (word ^ _IMMEDIATE) >> heap_address_bits) > PAYLOAD_LENGTH_ID
     ]
     addressed: list[AddressedItem] = []
     end = payload_size
-    for item_id, start in reversed(starts):
-        if NULL_ID < item_id <= PAYLOAD_LENGTH_ID:
-            continue
-        if start > end:
+    for word in reversed(ordered[:split]):
+        item_id = word >> heap_address_bits
+        start = word & mask
+        if start > payload_size:
             raise ValueError(f"item {item_id:#x} starts at byte {start} of a heap of {payload_size} bytes")
-        if item_id != NULL_ID:
+        if item_id > PAYLOAD_LENGTH_ID:
             addressed.append((item_id, start, end))
+        elif item_id != NULL_ID:
+            continue
         end = start
     addressed.reverse()
     return addressed, immediate
 
 
-_WITHOUT_MODE = (1 << 63) - 1
+#: The bit of an item pointer that says that it holds the value.
+_IMMEDIATE: Final = 1 << 63
