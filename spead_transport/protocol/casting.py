@@ -117,7 +117,7 @@ def _infer(array: _Array) -> _Array:
 def _cut(array: _Array, dtype: np.dtype[Any]) -> _Array:
     """Convert whatever it does to the values."""
     if array.dtype.kind == "c" and dtype.kind != "c":
-        array = array.real
+        array = np.real(array)
     with np.errstate(all="ignore"):
         if dtype.kind == "O":
             return _python_integers(array)

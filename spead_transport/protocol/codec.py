@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from .casting import Casting, convert
 from .formats import ElementFormat, Field
 from .numpy_header import Order
 
-__all__ = ["BYTE_ORDERS", "Codec", "NativeCodec", "PackedCodec", "TextCodec"]
+__all__ = ["ByteOrder", "Codec", "NativeCodec", "PackedCodec", "TextCodec", "check_order"]
 
 _NO_BYTES: Final[Bytes] = np.zeros(0, np.uint8)
 _BYTE: Final = np.dtype(np.uint8)
@@ -23,8 +23,21 @@ _BIG_ENDIAN: Final = np.dtype(">u8")
 _CHARACTER: Final = np.dtype("S1")
 
 
-#: What `new_order` may be.
-BYTE_ORDERS: Final = ("=", "<", ">", "|")
+#: The byte order of a received array: ``"<"``, ``">"``, ``"="`` for the machine's, ``"|"`` for the one it arrived in.
+ByteOrder: TypeAlias = Literal["=", "<", ">", "|"]
+_BYTE_ORDERS: Final[tuple[ByteOrder, ...]] = get_args(ByteOrder)
+
+
+def check_order(new_order: str) -> None:
+    """Refuse what is no byte order.
+
+    Raises
+    ------
+    ValueError
+        If `new_order` is not one of ``= < > |``.
+    """
+    if new_order not in _BYTE_ORDERS:
+        raise ValueError(f"new_order must be one of {', '.join(map(repr, _BYTE_ORDERS))}, not {new_order!r}")
 
 
 class Codec(ABC):
@@ -69,7 +82,7 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> Any:
+    def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> Any:
         """The value that is in ``block[start:end]``; more bytes than it needs are ignored.
 
         Parameters
@@ -92,7 +105,7 @@ class Codec(ABC):
             If there are too few bytes.
         """
 
-    def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> Any:
+    def decode_immediate(self, value: int, address_bytes: int, new_order: ByteOrder) -> Any:
         """The value of an item whose pointer holds it; if its size is known, it is in the last bytes."""
         block = np.frombuffer(bytearray(value.to_bytes(address_bytes, "big")), _BYTE)
         start = 0 if self.nbytes is None else max(0, address_bytes - self.nbytes)
@@ -126,7 +139,7 @@ class NativeCodec(Codec):
         super().__init__(shape, 8 * dtype.itemsize)
         self._dtype = dtype
         self._order: Order = order
-        in_order = {order: dtype.newbyteorder(order) for order in BYTE_ORDERS}
+        in_order = {order: dtype.newbyteorder(order) for order in _BYTE_ORDERS}
         #: The type wanted for each byte order; `dtype` itself where there is nothing to do.
         self._in_order = {order: dtype if wanted == dtype else wanted for order, wanted in in_order.items()}
         self._integers = _integer_limits(dtype) if not shape else None
@@ -146,7 +159,7 @@ class NativeCodec(Codec):
             array = np.ascontiguousarray(array)
         return np.ndarray((array.nbytes,), _BYTE, array) if array.nbytes else _NO_BYTES
 
-    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> Any:
+    def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> Any:
         shape = self._shape_of(end - start)
         array: npt.NDArray[Any] = np.ndarray(shape, self._dtype, block, start, None, self._order)
         wanted = self._in_order[new_order]
@@ -186,7 +199,7 @@ class PackedCodec(Codec):
             pack(data, _to_numbers(column, field), field.bits, first=field.first, step=self.bits)
         return data[:-PACK_SLACK]
 
-    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> Any:
+    def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> Any:
         shape = self._shape_of(end - start)
         count = prod(shape)
         data = block[start : start + packed_size(count, self.bits)]
@@ -202,7 +215,7 @@ class PackedCodec(Codec):
         array = out.astype(out.dtype.newbyteorder(new_order), copy=False).reshape(shape)
         return array if shape else array[()]
 
-    def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> Any:
+    def decode_immediate(self, value: int, address_bytes: int, new_order: ByteOrder) -> Any:
         if self._number is None or self.bits > 8 * address_bytes:
             return super().decode_immediate(value, address_bytes, new_order)
         return self._to_number(value & self._mask)
@@ -247,12 +260,12 @@ class TextCodec(Codec):
             data = data[: self.nbytes].ljust(self.nbytes, b"\0")
         return np.frombuffer(data, _BYTE) if data else _NO_BYTES
 
-    def decode(self, block: Bytes, start: int, end: int, new_order: str) -> str:
+    def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> str:
         (size,) = self._shape_of(end - start)
         data = block[start : start + size].tobytes()
         return (data if self.nbytes is None else data.rstrip(b"\0")).decode("ascii")
 
-    def decode_immediate(self, value: int, address_bytes: int, new_order: str) -> str:
+    def decode_immediate(self, value: int, address_bytes: int, new_order: ByteOrder) -> str:
         if self.nbytes is not None:
             return str(super().decode_immediate(value, address_bytes, new_order))
         return value.to_bytes(address_bytes, "big").lstrip(b"\0").decode("ascii")

@@ -96,10 +96,11 @@ class Descriptor:
     order: Order = "C"
     format: list[tuple[str, int]] | None = attrs.field(default=None, converter=_to_format)
     #: Encodes and decodes values.
-    codec: Codec = attrs.field(init=False, repr=False)
+    codec: Codec = attrs.field(
+        init=False, repr=False, default=attrs.Factory(lambda self: self._plan(), takes_self=True)
+    )
     _encoded: dict[Flavour, Bytes] = attrs.field(init=False, repr=False, factory=dict)
 
-    @codec.default
     def _plan(self) -> Codec:
         if self.format is None and self.dtype is None:
             raise ValueError("One of dtype and format must be specified")

@@ -9,23 +9,11 @@ import numpy as np
 
 from .batch import Bytes
 from .casting import Casting
-from .codec import BYTE_ORDERS
+from .codec import ByteOrder, check_order
 from .descriptor import Descriptor
 from .received import RawItem
 
-__all__ = ["Item", "check_order"]
-
-
-def check_order(new_order: str) -> None:
-    """Refuse what is no byte order.
-
-    Raises
-    ------
-    ValueError
-        If `new_order` is not one of ``= < > |``.
-    """
-    if new_order not in BYTE_ORDERS:
-        raise ValueError(f"new_order must be one of {', '.join(map(repr, BYTE_ORDERS))}, not {new_order!r}")
+__all__ = ["Item"]
 
 
 @attrs.define(eq=False, on_setattr=attrs.setters.frozen)
@@ -80,7 +68,7 @@ class Item(Descriptor):
         except ValueError as error:
             raise ValueError(f"item {self.name!r}: {error}") from error
 
-    def set_from_raw(self, raw_item: RawItem, new_order: str = "=") -> None:
+    def set_from_raw(self, raw_item: RawItem, new_order: ByteOrder = "=") -> None:
         """Take the value from a raw item.
 
         Parameters

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from .batch import Bytes
 from .casting import Casting
+from .codec import ByteOrder, check_order
 from .constants import DESCRIPTOR_ID, FIRST_AUTO_ID, LAST_RESERVED_ID
 from .descriptor import Descriptor, check_name
-from .item import Item, check_order
+from .item import Item
 from .numpy_header import Order
 from .raw_descriptor import decode_descriptor
 from .received import Heap, IncompleteHeap
@@ -153,7 +154,7 @@ class ItemGroup:
 
     # ------------------------------------------------------------------------------------------------ reception
 
-    def update(self, heap: Heap | IncompleteHeap, new_order: str = "=") -> dict[str, Item]:
+    def update(self, heap: Heap | IncompleteHeap, new_order: ByteOrder = "=") -> dict[str, Item]:
         """Take descriptors and values from a heap. Its descriptors apply before its items.
 
         Of an incomplete heap only the immediate items are used.

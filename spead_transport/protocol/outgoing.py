@@ -24,9 +24,11 @@ class SendableItem(Protocol):
 
     def allow_immediate(self) -> bool:
         """Whether the value may be put in the item pointer if it is small enough."""
+        ...
 
     def to_buffer(self) -> Bytes:
         """The encoded value: one-dimensional, contiguous, and where possible the memory of the value itself."""
+        ...
 
 
 class SendableDescriptor(Protocol):
@@ -34,6 +36,7 @@ class SendableDescriptor(Protocol):
 
     def encode(self, flavour: Flavour) -> Bytes:
         """The packet that describes the item: one-dimensional, contiguous."""
+        ...
 
 
 class Heap:

@@ -6,7 +6,7 @@ An engine makes a heap of what it put together; nothing is looked at until someb
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -37,6 +37,10 @@ class RawItem(np.ndarray[Any, np.dtype[np.uint8]]):
     is_immediate: bool
     #: The value that was in the item pointer; 0 if the item is not immediate.
     immediate_value: int
+
+    if TYPE_CHECKING:  # NumPy's types say so from Python 3.12 on only
+
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
     def __array_finalize__(self, obj: object, /) -> None:
         # Slices and copies are still bytes of the same item.
