@@ -18,7 +18,7 @@ Limits: TypeAlias = tuple[tuple[int, int] | None, ...]
 _Array: TypeAlias = npt.NDArray[Any]
 
 # NumPy's letters for kinds of types
-_NUMBERS: Final = "buifc"
+_INTEGERS: Final = "uiO"
 _TEXT: Final = "SU"
 _TIMES: Final = "mM"
 
@@ -44,10 +44,10 @@ def convert(value: object, dtype: np.dtype[Any], casting: Casting, limits: Limit
     ValueError
         If the value does not fit, or is of a kind that cannot be converted.
     """
-    if dtype.names is None or isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
-    else:
-        array = np.array(value, dtype=_of_objects(dtype))
+    given = isinstance(value, np.ndarray | np.generic)
+    array = np.asarray(value) if given or dtype.names is None else np.array(value, dtype=_of_objects(dtype))
+    if not given and dtype.kind in _INTEGERS and array.dtype.kind == "f":
+        array = np.array(value, dtype=object)  # NumPy rounds large integers if there are others it has no type for
     try:
         return _convert(array, dtype, casting, limits)
     except (TypeError, OverflowError) as error:
@@ -55,21 +55,21 @@ def convert(value: object, dtype: np.dtype[Any], casting: Casting, limits: Limit
 
 
 def _convert(array: _Array, dtype: np.dtype[Any], casting: Casting, limits: Limits) -> _Array:
-    if array.dtype == dtype and not any(limits):
+    if array.dtype == dtype and dtype.kind != "O" and not any(limits):
         return array
     if dtype.names is not None:
         return _convert_fields(array, dtype, casting, limits)
     if dtype.subdtype is not None:
         return _convert(array, dtype.subdtype[0], casting, ())
-    if array.dtype == object:
-        array = _infer(array)
     if array.size == 0:
         return array.astype(dtype)
+    if array.dtype.kind == "O" and not (casting == "checked" and dtype.kind in _INTEGERS):
+        array = _infer(array)
     if casting == "unsafe":
         return _cut(array, dtype)
-    if array.dtype.kind in "buifO" and dtype.kind in "uiO":
+    if array.dtype.kind in "buifO" and dtype.kind in _INTEGERS:
         return _to_integers(array, dtype, limits[0] if limits else None)
-    if array.dtype.kind in _NUMBERS and dtype.kind in _NUMBERS:
+    if array.dtype.kind in "buifcO" and dtype.kind in "bfc":
         return _to_numbers(array, dtype)
     if array.dtype.kind in _TEXT and dtype.kind in _TEXT:
         return _unchanged(array, array.astype(dtype))
@@ -100,16 +100,11 @@ def _of_objects(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _infer(array: _Array) -> _Array:
-    """Objects as the type that NumPy thinks they have; integers too large for any stay objects."""
-    if all(isinstance(element, int | np.integer) for element in array.flat):
-        # NumPy takes a mixture of large positive and of negative integers for floating-point numbers.
-        smallest, largest = min(array.flat, default=0), max(array.flat, default=0)
-        for dtype in (np.int64, np.uint64):
-            if np.iinfo(dtype).min <= smallest and largest <= np.iinfo(dtype).max:
-                return array.astype(dtype)
-        return array
+    """Objects as the type that NumPy thinks they have; if all are integers and NumPy has no type, as they are."""
     inferred = np.array(array.tolist())
-    if inferred.dtype == object or inferred.shape != array.shape:
+    if inferred.shape != array.shape:
+        raise TypeError("the elements are sequences")
+    if inferred.dtype.kind == "O" and not all(isinstance(element, int) for element in array.flat):
         raise TypeError("the elements are neither numbers nor strings")
     return inferred
 
@@ -118,38 +113,50 @@ def _cut(array: _Array, dtype: np.dtype[Any]) -> _Array:
     """Convert whatever it does to the values."""
     if array.dtype.kind == "c" and dtype.kind != "c":
         array = np.real(array)
+    if dtype.kind == "O":
+        return _objects([int(number) for number in array.flat], array.shape)
+    if array.dtype.kind == "O" and dtype.kind in _INTEGERS:  # integers of more than 64 bits
+        array = (array & 0xFFFF_FFFF_FFFF_FFFF).astype(np.uint64)
     with np.errstate(all="ignore"):
-        if dtype.kind == "O":
-            return _python_integers(array)
-        if array.dtype == object:  # integers of more than 64 bits
-            array = (array & 0xFFFF_FFFF_FFFF_FFFF).astype(np.uint64) if dtype.kind in "ui" else array
         return array.astype(dtype)
 
 
 def _to_integers(array: _Array, dtype: np.dtype[Any], limits: tuple[int, int] | None) -> _Array:
-    """Numbers as integers, if they are and are in range; ``object`` wants Python integers."""
-    if limits is None:
-        limits = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-    low, high = limits
-    if array.dtype.kind == "f":
+    """Numbers as integers, if they are and are in range."""
+    if array.dtype.kind == "O":
+        array = _objects([_to_integer(element) for element in array.flat], array.shape)
+    elif array.dtype.kind == "f":
         fractions = np.trunc(array) != array  # also if it is not a number
         if fractions.any():
             raise ValueError(f"{_first(array[fractions])} is not an integer")
-    if not _always_within(array.dtype, low, high):
-        smallest, largest = array.min(), array.max()
-        for extreme in (smallest, largest):
-            number = extreme.item() if isinstance(extreme, np.generic) else extreme  # compares without rounding
-            if not low <= number <= high:
-                raise ValueError(f"{number} is out of range: from {low} to {high}")
-    if dtype.kind == "O":
-        return _python_integers(array)
-    return array.astype(dtype)
+    if limits is None and dtype.kind != "O":
+        limits = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if limits is not None and not _always_within(array.dtype, *limits):
+        _check_range(array, *limits)
+    return _objects([int(number) for number in array.flat], array.shape) if dtype.kind == "O" else array.astype(dtype)
 
 
-def _python_integers(array: _Array) -> _Array:
-    integers = np.empty(array.shape, object)
-    integers.flat[:] = [int(number) for number in array.flat]
-    return integers
+def _to_integer(element: object) -> int:
+    if isinstance(element, int | np.integer | np.bool_):
+        return int(element)
+    if not isinstance(element, float | np.floating):
+        raise TypeError(f"{element!r} is not a number")
+    if not element.is_integer():
+        raise ValueError(f"{element} is not an integer")
+    return int(element)
+
+
+def _objects(numbers: list[int], shape: tuple[int, ...]) -> _Array:
+    array = np.empty(len(numbers), object)
+    array[:] = numbers
+    return array.reshape(shape)
+
+
+def _check_range(array: _Array, low: int, high: int) -> None:
+    for extreme in (array.min(), array.max()):
+        number = extreme.item() if isinstance(extreme, np.generic) else extreme  # compares without rounding
+        if not low <= number <= high:
+            raise ValueError(f"{number} is out of range: from {low} to {high}")
 
 
 def _always_within(dtype: np.dtype[Any], low: int, high: int) -> bool:
@@ -161,12 +168,12 @@ def _always_within(dtype: np.dtype[Any], low: int, high: int) -> bool:
 
 def _to_numbers(array: _Array, dtype: np.dtype[Any]) -> _Array:
     """Numbers as booleans, floating-point or complex numbers."""
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError("a complex number has two parts")
+    if array.dtype.kind == "O":  # integers of more than 64 bits
+        array = array.astype(np.float64)
     if dtype.kind == "b":
         return _unchanged(array, array.astype(dtype))
-    if array.dtype.kind == "c" and dtype.kind == "f":
-        raise TypeError("a complex number has two parts")
-    if array.dtype == object:  # integers of more than 64 bits
-        array = array.astype(np.float64)
     with np.errstate(over="ignore"):
         converted = array.astype(dtype)
     if not np.can_cast(array.dtype, dtype, "safe"):

@@ -93,14 +93,21 @@ class HeapGenerator:
         for name, which in (("descriptors", descriptors), ("data", data)):
             if which not in _WORDS:
                 raise ValueError(f"{name} must be one of 'stale', 'all', 'none', not {which!r}")
+        described: list[_Sent] = []
+        valued: list[_Sent] = []
         for item in self._items.values():
-            sent = self._account(item)
+            sent = self._sent_of(item)
             if descriptors == "all" or (descriptors == "stale" and self._is_due(sent)):
                 heap.add_descriptor(item)
-                sent.described_in = self._num_heaps
+                described.append(sent)
             if data != "none" and item.value is not None and (data == "all" or item.version > sent.version):
                 heap.add_item(item)
-                sent.version = item.version
+                valued.append(sent)
+        # Only now: if an item cannot be added, the caller has no heap to send.
+        for sent in described:
+            sent.described_in = self._num_heaps
+        for sent in valued:
+            sent.version = sent.item.version
         self._num_heaps += 1
         if len(self._sent) > len(self._items):
             self._sent = {item_id: self._sent[item_id] for item_id in self._items.ids()}
@@ -118,7 +125,7 @@ class HeapGenerator:
         heap.add_end()
         return heap
 
-    def _account(self, item: Item) -> _Sent:
+    def _sent_of(self, item: Item) -> _Sent:
         """What was sent of `item`; nothing, if another item had its id before."""
         sent = self._sent.get(item.id)
         if sent is None or sent.item is not item:
