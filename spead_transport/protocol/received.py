@@ -75,11 +75,11 @@ class _ReceivedHeap:
     pointers: Pointers
 
     def is_start_of_stream(self) -> bool:
-        """Whether a stream control item says that the stream starts with this heap."""
+        """Whether a stream control item says that the stream starts with this heap; see :meth:`locate_items`."""
         return self._has_control(CTRL_STREAM_START)
 
     def is_end_of_stream(self) -> bool:
-        """Whether a stream control item says that the stream ends with this heap."""
+        """Whether a stream control item says that the stream ends with this heap; see :meth:`locate_items`."""
         return self._has_control(CTRL_STREAM_STOP)
 
     def _has_control(self, value: int) -> bool:

@@ -75,11 +75,11 @@ def test_wrong_types(changes: dict[str, Any]) -> None:
 
 
 def test_properties() -> None:
-    fixed = _descriptor(shape=(2, 3), format=[("u", 12)])
-    assert fixed.itemsize_bits == 12
+    fixed = _descriptor(shape=(2, 3), format=[("u", 12), ("i", 12)])
+    assert fixed.itemsize_bits == 24
     assert not fixed.is_variable_size()
     assert fixed.allow_immediate()
-    assert not _descriptor(shape=(3,), format=[("u", 12)]).allow_immediate()  # no whole bytes
+    assert not _descriptor(shape=(2,), format=[("u", 12)]).allow_immediate()  # no whole bytes
     varying = _descriptor(shape=[2, None, 3], format=[("u", 8), ("f", 32)])
     assert varying.shape == (2, None, 3)
     assert varying.itemsize_bits == 40

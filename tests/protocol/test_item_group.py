@@ -16,6 +16,7 @@ from spead_transport.protocol.generator import ItemGroup
 from spead_transport.protocol.item import Item
 from spead_transport.protocol.outgoing import Heap
 from spead_transport.protocol.received import Heap as ReceivedHeap
+from spead_transport.protocol.received import IncompleteHeap
 
 from . import strategies, wire
 from .strategies import Definition
@@ -238,6 +239,16 @@ def test_an_item_that_is_there_twice() -> None:
     item = group.add_item(0x1000, "a", **U1)
     assert group.update(wire.heap([immediate(0x1000, 6), immediate(0x1000, 5)])) == {"a": item}
     assert (item.value, item.version) == (6, 3)
+
+
+def test_incomplete_heaps_have_their_immediate_items() -> None:
+    group = item_group.ItemGroup()
+    group.add_item(0x1000, "a", value=1, **U1)
+    group.add_item(0x1001, "b", value=1, **U1)
+    pointers = wire.words(addressed(0x1000, 0), addressed(5, 1), immediate(0x1001, 3))
+    heap = IncompleteHeap(1, wire.flavour(), pointers, 9, 5, [])
+    assert list(group.update(heap)) == ["b"]
+    assert (group["a"].value, group["b"].value) == (1, 3)
 
 
 def test_new_order() -> None:

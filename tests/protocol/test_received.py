@@ -195,9 +195,13 @@ def test_other_stream_control_values_mean_nothing(value: int) -> None:
     assert not heap.is_end_of_stream()
 
 
-def test_addressed_stream_control_does_not_stop() -> None:
-    heap = wire.heap([addressed(STREAM_CTRL_ID, 0)], (2).to_bytes(5, "big"))
-    assert not heap.is_end_of_stream()
+@pytest.mark.parametrize("size", [1, 5, 8])
+def test_stream_control_in_the_payload(size: int) -> None:
+    """It does not stop a stream, but the heap says so."""
+    heap = wire.heap([addressed(STREAM_CTRL_ID, 0)], CTRL_STREAM_STOP.to_bytes(size, "big"))
+    assert (heap.is_start_of_stream(), heap.is_end_of_stream()) == (False, True)
+    heap = wire.heap([addressed(STREAM_CTRL_ID, 0)], CTRL_STREAM_START.to_bytes(size, "big"))
+    assert (heap.is_start_of_stream(), heap.is_end_of_stream()) == (True, False)
 
 
 def test_incomplete_heap_has_its_immediate_items() -> None:
