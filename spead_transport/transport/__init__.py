@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from ..protocol.batch import BufferLike, Bytes, Offsets, PacketBatch, as_bytes
 from .byte_streams import PacketFramer, PacketWriter
+from .chain import WrapperTransport, transport_from_url
 from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSender, Transport
 from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
 from .options import TransportConfig, option, split_url
 from .readiness import EventReadiness, FdReadiness, FdSetReadiness, Readiness
+from .redirect import REDIRECT_VARIABLE, Redirection, open_receiver, open_sender, redirected
 from .registry import (
     PREFER_VARIABLE,
     InstalledTransport,
     get_transport_class,
     installed_transports,
     known_schemes,
-    transport_from_url,
 )
 
 __all__ = [
     "CONTRACT_VERSION",
     "PREFER_VARIABLE",
+    "REDIRECT_VARIABLE",
     "BufferLike",
     "Bytes",
     "Capabilities",
@@ -37,14 +39,19 @@ __all__ = [
     "PacketSender",
     "PacketWriter",
     "Readiness",
+    "Redirection",
     "Transport",
     "TransportConfig",
+    "WrapperTransport",
     "as_bytes",
     "as_ip_address",
     "get_transport_class",
     "installed_transports",
     "known_schemes",
+    "open_receiver",
+    "open_sender",
     "option",
+    "redirected",
     "split_url",
     "transport_from_url",
 ]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final, Generic, Literal, Self, TypeVar
 
@@ -25,7 +25,7 @@ import attrs
 
 from ..errors import BusyError, ClosedError
 from ..protocol.batch import PacketBatch
-from .options import TransportConfig
+from .options import TransportConfig, hide_secrets
 from .readiness import Readiness
 
 __all__ = [
@@ -63,6 +63,8 @@ class Capabilities:
     several_senders: bool = False
     #: Endpoints offer a native handle beside their Python face.
     native: bool = False
+    #: Streams keep their rates. Where a network is only simulated they need not: they send as fast as it goes.
+    keeps_rate: bool = True
 
 
 class _Endpoint:
@@ -289,10 +291,42 @@ class Transport(ABC, Generic[ConfigT]):
         """
         raise NotImplementedError(f"{cls.__name__} has no URL that could be tried on any machine")
 
+    def channels(self, *, sending: bool) -> tuple[str, ...]:
+        """Names of where packets go, one for each destination, or of where they come from.
+
+        Two ends that reach each other have a name in common, so that another transport can be put in place of this
+        one: see :mod:`spead_transport.transport.redirect`. By default it is the address.
+
+        Parameters
+        ----------
+        sending
+            Whether the names of the destinations are wanted, or those of the sources.
+        """
+        return (self.config.address_text,)
+
+    @classmethod
+    def for_channels(cls, names: Sequence[str]) -> Self:
+        """The transport to put in place of another one that has these channels.
+
+        It is on the sending side, with a destination for each name, or on the receiving one. Every receiver of a
+        name gets all that is sent to it.
+
+        Parameters
+        ----------
+        names
+            At least one. Any text.
+
+        Raises
+        ------
+        NotImplementedError
+            If this transport cannot stand in for others.
+        """
+        raise NotImplementedError(f"{cls.scheme!r} cannot stand in for other transports")
+
     @property
     def url(self) -> str:
-        """The configuration as a URL."""
-        return self.config.to_url(self.scheme)
+        """The configuration as a URL, for messages: without secrets, which ``config.to_url`` keeps."""
+        return hide_secrets(self.config.to_url(self.scheme), self.config.secret_names())
 
     @abstractmethod
     def open_sender(self) -> PacketSender:

@@ -20,7 +20,7 @@ from stevedore.driver import DriverManager
 
 from ..errors import TransportLookupError
 from .contract import CONTRACT_VERSION, Capabilities, Transport
-from .options import TransportConfig, split_url
+from .options import TransportConfig
 
 __all__ = [
     "PREFER_VARIABLE",
@@ -28,7 +28,6 @@ __all__ = [
     "get_transport_class",
     "installed_transports",
     "known_schemes",
-    "transport_from_url",
 ]
 
 _GROUP: Final = "spead_transport.transports"
@@ -65,27 +64,6 @@ def installed_transports() -> list[InstalledTransport]:
         InstalledTransport(entry.name, _distribution(entry), _version(entry), entry.value, _error_of(entry))
         for entry in _entry_points()
     ]
-
-
-def transport_from_url(url: str, *, prefer: Mapping[str, str] | None = None) -> AnyTransport:
-    """The transport that `url` describes, configured; nothing is opened.
-
-    Parameters
-    ----------
-    url
-        ``scheme://address?option=value&…``
-    prefer
-        See :func:`get_transport_class`.
-
-    Raises
-    ------
-    ValueError
-        If the URL is malformed, or an option is unknown, malformed or out of range.
-    TransportLookupError
-        As for :func:`get_transport_class`; it is a :exc:`ValueError`, too.
-    """
-    scheme, _, _ = split_url(url)
-    return get_transport_class(scheme, prefer=prefer).from_url(url)
 
 
 def get_transport_class(scheme: str, *, prefer: Mapping[str, str] | None = None) -> type[AnyTransport]:

@@ -7,8 +7,10 @@ import functools
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Self
+from urllib.parse import quote
 
 import attrs
 
@@ -205,6 +207,11 @@ class InprocTransport(Transport[InprocConfig]):
     @classmethod
     def loopback_url(cls) -> str:
         return f"{cls.scheme}://{uuid.uuid4()}"
+
+    @classmethod
+    def for_channels(cls, names: Sequence[str]) -> Self:
+        # A comma would make two names of one; percent-encoding is what names of any kind are used to in URLs.
+        return cls(InprocConfig(name=",".join(quote(name, safe="/:@[]+;*") for name in names), mode="fanout"))
 
     def open_sender(self) -> InprocSender:
         with self._joined(sender=True) as (queues, leave):

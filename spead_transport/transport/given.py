@@ -1,0 +1,99 @@
+"""Whose options they are: values that somebody gave, and the parts of a stream that know options of those names.
+
+A stream has several parts with options: its transport, the wrappers around it, and the stream itself. One rule says
+which part a value is for: *a plain name is for every part that knows it; with a part's name and a dot before it, for
+that part alone*. ``udp://…?max_packet_size=8972`` is the largest packet that is sent and the largest that is
+received; ``…?stream.max_packet_size=8972`` leaves the transport's option of that name alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from .options import Options, unknown_name
+
+__all__ = ["Given", "Giver", "assign", "combine", "part_name"]
+
+
+@attrs.frozen
+class Given:
+    """The text of an option, and where it was given."""
+
+    text: str = attrs.field(repr=False)
+    #: For messages: ``file, [table], key``, part of a URL, environment variable.
+    place: str
+    #: Which of the givers it was: "URL", "file" …
+    giver: str
+
+
+@attrs.frozen
+class Giver:
+    """What was given in one place, by plain name or by ``part.name``."""
+
+    options: Mapping[str, Given]
+    #: Names that are passed over if no part knows them: options of a transport that another giver replaced.
+    optional: frozenset[str] = frozenset()
+
+
+def part_name(scheme: str) -> str:
+    """The name of a transport's part, such that it fits every face: ``my-transport`` is ``my_transport``."""
+    return re.sub(r"[^a-z0-9]", "_", scheme.lower())
+
+
+def assign(parts: Mapping[str, type[Options]], givers: Sequence[Giver]) -> dict[str, dict[str, Given]]:
+    """For each part, the options that it was given.
+
+    Parameters
+    ----------
+    parts
+        The option classes by part.
+    givers
+        Who gave options; the first one counts most. Within one, ``part.name`` counts more than ``name``.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown to all parts; the message says where it was given.
+    """
+    known = set(_names(parts))
+    for giver in givers:
+        for name in sorted(giver.options.keys() - known - giver.optional):
+            plain = {known_name for known_name in known if ("." in known_name) == ("." in name)}
+            raise ValueError(f"{giver.options[name].place}: {unknown_name(name, plain)}")
+    return {
+        part: {name: given for name in options.fields() if (given := _find(part, name, givers)) is not None}
+        for part, options in parts.items()
+    }
+
+
+def combine(parts: Mapping[str, Options]) -> dict[str, str]:
+    """The texts by name that :func:`assign` takes apart again; what has its default is left out."""
+    texts = {part: options.texts() for part, options in parts.items()}
+    defaults = {part: options.default_texts() for part, options in parts.items()}
+    combined: dict[str, str] = {}
+    for name in dict.fromkeys(name for each in texts.values() for name in each):
+        those = [part for part in parts if name in texts[part]]
+        changed = [part for part in those if texts[part][name] != defaults[part][name]]
+        if changed and len({texts[part][name] for part in those}) == 1:
+            combined[name] = texts[those[0]][name]
+        else:
+            combined |= {f"{part}.{name}": texts[part][name] for part in changed}
+    return combined
+
+
+def _names(parts: Mapping[str, type[Options]]) -> Iterator[str]:
+    for part, options in parts.items():
+        for name in options.fields():
+            yield name
+            yield f"{part}.{name}"
+
+
+def _find(part: str, name: str, givers: Sequence[Giver]) -> Given | None:
+    for giver in givers:
+        given = giver.options.get(f"{part}.{name}") or giver.options.get(name)
+        if given is not None:
+            return given
+    return None
