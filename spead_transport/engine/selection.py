@@ -30,39 +30,42 @@ def get_engine(name: str | None = None) -> Engine:
     Parameters
     ----------
     name
-        If not given, the environment variable ``SPEAD_TRANSPORT_ENGINE`` decides, and without it the native engine
-        is preferred to the Python one.
+        Several, with commas between them, are an order of preference: the first that is installed and loads. If
+        nothing is given, the environment variable ``SPEAD_TRANSPORT_ENGINE`` decides, and without it the native
+        engine is preferred to the Python one.
 
     Raises
     ------
     ValueError
         If there is no engine of that name, or it does not load.
     """
-    source = "engine="
-    if name is None:
-        name = os.environ.get(ENVIRONMENT_VARIABLE) or None
-        source = f"{ENVIRONMENT_VARIABLE}="
     if name is not None:
-        try:
-            return _load(name)
-        except LookupError:
-            known = ", ".join(engine_names())
-            raise ValueError(f"{source}{name}: no such engine is installed (installed: {known})") from None
-        except ImportError as error:
-            raise ValueError(f"{source}{name}: the engine is installed but does not load: {error}") from error
+        return _first(name, f"engine={name}")
+    from_environment = os.environ.get(ENVIRONMENT_VARIABLE)
+    if from_environment:
+        return _first(from_environment, f"{ENVIRONMENT_VARIABLE}={from_environment}")
     return _best()
 
 
 @lru_cache(maxsize=1)
 def _best() -> Engine:
-    for name in _PREFERENCE:
+    return _first(",".join(_PREFERENCE), "no engine was asked for, and none can be used")
+
+
+def _first(names: str, asked: str) -> Engine:
+    """The first of `names` that can be used."""
+    reasons: list[str] = []
+    for name in map(str.strip, names.split(",")):
         try:
-            return _load(name)
+            engine = _load(name)
         except LookupError:
-            continue
+            reasons.append(f"no engine {name!r} is installed (installed: {', '.join(engine_names()) or 'none'})")
         except ImportError as error:
-            _log.warning("the %s engine does not load, trying the next: %s", name, error)
-    raise ValueError("no engine is installed; is this package's metadata complete?")
+            reasons.append(f"the engine {name!r} is installed but does not load: {error}")
+            _log.warning("the engine %r is installed but does not load: %s", name, error)
+        else:
+            return engine
+    raise ValueError(f"{asked}: {'; '.join(reasons)}")
 
 
 @lru_cache

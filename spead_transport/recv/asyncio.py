@@ -10,7 +10,7 @@ from ..engine.interface import EndPolicy, ReceivedHeap
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.thread_pool import ThreadPool
 from ..errors import Empty, Stopped
-from .stream import ReceiverTarget, RingStream
+from .stream import ReceiverTarget, RingStream, specify
 
 __all__ = ["Stream", "open_receiver"]
 
@@ -92,9 +92,16 @@ def open_receiver(
     ring_config: RingStreamConfig | None = None,
     thread_pool: ThreadPool | None = None,
     engine: str | None = None,
-    end: EndPolicy = "all",
+    end: EndPolicy | None = None,
 ) -> Stream:
     """Like :func:`spead_transport.recv.open_receiver`, for asyncio."""
-    stream = Stream(thread_pool, config, ring_config, engine=engine, end=end)
-    stream.add_readers(targets)
+    specified, settings = specify(targets)
+    stream = Stream(
+        thread_pool,
+        settings.recv_config(config),
+        settings.ring_config(ring_config),
+        engine=engine or settings.engine or None,
+        end=end or settings.end,
+    )
+    stream.add_readers(specified)
     return stream

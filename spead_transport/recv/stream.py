@@ -16,17 +16,18 @@ from ..engine.stats import StreamStats
 from ..engine.thread_pool import ThreadPool
 from ..errors import Stopped
 from ..protocol.batch import BufferLike
-from ..transport import PacketReceiver, Transport
-from ..transport.registry import transport_from_url
+from ..settings import StreamSettings, StreamSpec, Target, as_spec, as_transport, common_settings
+from ..transport import PacketReceiver
+from ..transport import open_receiver as open_transport
 from .buffer import BufferReceiver
 
 if TYPE_CHECKING:
     from spead_transport_inproc import InprocQueue
 
-__all__ = ["ReceiverTarget", "RingStream", "Ringbuffer", "Stream", "open_receiver"]
+__all__ = ["ReceiverTarget", "RingStream", "Ringbuffer", "Stream", "open_receiver", "specify"]
 
-#: A URL, a configured transport, or an endpoint that is open already.
-ReceiverTarget: TypeAlias = str | Transport[Any] | PacketReceiver
+#: A URL, a configured transport, one with the settings of a stream, or an endpoint that is open already.
+ReceiverTarget: TypeAlias = Target | PacketReceiver
 
 
 class Ringbuffer:
@@ -318,37 +319,52 @@ def open_receiver(
     ring_config: RingStreamConfig | None = None,
     thread_pool: ThreadPool | None = None,
     engine: str | None = None,
-    end: EndPolicy = "all",
+    end: EndPolicy | None = None,
 ) -> Stream:
     """Open a stream to receive heaps.
 
     Parameters
     ----------
     targets
-        Where from: URLs such as ``udp://239.2.3.4:7148?interface=eth0``, configured transports, or endpoints.
+        Where from: URLs such as ``udp://239.2.3.4:7148?interface=eth0``, which may have the stream's settings, too
+        (``&max_heaps=16``), configured transports, streams of a configuration file, or endpoints.
     config, ring_config
-        The settings of the stream, and of the ring of heaps that wait for the user.
+        The settings of the stream, and of the ring of heaps that wait for the user. Those that differ from their
+        defaults count more than those in `targets`.
     thread_pool
         Whose threads to use; by default the stream has its own.
     engine
-        Which engine to use; by default the fastest that is installed.
+        Which engine to use, or several in order of preference (``"native,python"``); by default what `targets` say,
+        or the fastest that is installed.
     end
-        Whether the stream ends when all of its readers have ended, or with the first of them (``"any"``).
+        Whether the stream ends when all of its readers have ended (``"all"``), or with the first of them
+        (``"any"``); by default what `targets` say, or the former.
 
     Raises
     ------
     ValueError
-        If a URL is malformed, or names an unknown transport, option or engine.
+        If a URL is malformed, or names an unknown transport, option or engine, or two of them give a setting of the
+        stream different values.
     TransportError
         If the system refuses to open a transport.
     """
-    stream = Stream(thread_pool, config, ring_config, engine=engine, end=end)
-    stream.add_readers(targets)
+    specified, settings = specify(targets)
+    stream = Stream(
+        thread_pool,
+        settings.recv_config(config),
+        settings.ring_config(ring_config),
+        engine=engine or settings.engine or None,
+        end=end or settings.end,
+    )
+    stream.add_readers(specified)
     return stream
 
 
+def specify(targets: Iterable[ReceiverTarget]) -> tuple[list[ReceiverTarget], StreamSettings]:
+    """What to read from, and the settings of the stream that does."""
+    specified = [target if isinstance(target, PacketReceiver) else as_spec(target) for target in targets]
+    return [*specified], common_settings([spec for spec in specified if isinstance(spec, StreamSpec)])
+
+
 def _open_packet_receiver(target: ReceiverTarget) -> PacketReceiver:
-    if isinstance(target, PacketReceiver):
-        return target
-    transport = transport_from_url(target) if isinstance(target, str) else target
-    return transport.open_receiver()
+    return target if isinstance(target, PacketReceiver) else open_transport(as_transport(target))

@@ -13,7 +13,7 @@ from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, St
 from ..engine.thread_pool import ThreadPool
 from ..protocol.outgoing import Heap
 from ..transport import PacketSender
-from .opening import SenderTarget, open_packet_sender
+from .opening import SenderTarget, packet_sender
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -200,7 +200,10 @@ def open_sender(
     engine: str | None = None,
 ) -> AsyncStream:
     """Like :func:`spead_transport.send.open_sender`, for asyncio."""
-    return AsyncStream(open_packet_sender(target), config, thread_pool=thread_pool, engine=engine)
+    with packet_sender(target) as (sender, settings):
+        return AsyncStream(
+            sender, settings.send_config(config), thread_pool=thread_pool, engine=engine or settings.engine or None
+        )
 
 
 if not TYPE_CHECKING:

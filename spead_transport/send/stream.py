@@ -47,7 +47,9 @@ class Stream:
         self._config = StreamConfig() if config is None else attrs.evolve(config)
         self._sender = sender
         pool = ThreadPool() if thread_pool is None else thread_pool
-        self._runner = get_engine(engine).send_runner(sender, self._config, pool)
+        self._keeps_rate = sender.capabilities.keeps_rate
+        kept = self._config if self._keeps_rate else attrs.evolve(self._config, rate=0.0)
+        self._runner = get_engine(engine).send_runner(sender, kept, pool)
         self._cnt_lock = threading.Lock()
         self._next_cnt = 1
         self._cnt_step = 1
@@ -105,6 +107,8 @@ class Stream:
             if heap.cnt > heap.heap.flavour.address_mask:
                 bits = heap.heap.flavour.heap_address_bits
                 raise OSError(errno.EINVAL, f"heap cnt {heap.cnt} does not fit the flavour's {bits} bits")
+        if not self._keeps_rate:
+            heaps = [HeapReference(heap.heap, cnt=heap.cnt, substream_index=heap.substream_index) for heap in heaps]
         with self._cnt_lock:
             return [NumberedHeap(heap, self._choose_cnt(heap)) for heap in heaps]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
@@ -17,6 +18,7 @@ _ENDPOINT: Final = re.compile(
 _EXPECTED: Final = "expected host:port, [IPv6 address]:port or address+n:port (n further addresses)"
 #: Longest range of addresses; a typing error must not make a program open sockets by the million.
 _MOST_FURTHER: Final = 65535
+_free_ports: Final = itertools.count(1)
 
 
 def as_ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -133,6 +135,13 @@ class Endpoints:
             if not (endpoint.host and endpoint.port):
                 raise ValueError(f"{url}: a destination needs a host and a port, which '{endpoint}' lacks")
 
+    def channels(self) -> tuple[str, ...]:
+        """Names for ``Transport.channels``: multicast groups by address and port, anything else by its port.
+
+        A host has many names and addresses, and receives at any of them; a free port is another one each time.
+        """
+        return tuple(map(_channel, self))
+
     def __iter__(self) -> Iterator[Endpoint]:
         for part in self.ranges:
             yield from part
@@ -142,3 +151,10 @@ class Endpoints:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.ranges))
+
+
+def _channel(endpoint: Endpoint) -> str:
+    address = as_ip_address(endpoint.host)
+    if address is not None and address.is_multicast:
+        return str(endpoint)
+    return f":{endpoint.port or f'free-{next(_free_ports)}'}"

@@ -9,7 +9,7 @@ received; ``…?stream.max_packet_size=8972`` leaves the transport's option of t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -58,11 +58,11 @@ def assign(parts: Mapping[str, type[Options]], givers: Sequence[Giver]) -> dict[
     ValueError
         If a name is unknown to all parts; the message says where it was given.
     """
-    known = set(_names(parts))
+    plain = {name for options in parts.values() for name in options.fields()}
+    dotted = {f"{part}.{name}" for part, options in parts.items() for name in options.fields()}
     for giver in givers:
-        for name in sorted(giver.options.keys() - known - giver.optional):
-            plain = {known_name for known_name in known if ("." in known_name) == ("." in name)}
-            raise ValueError(f"{giver.options[name].place}: {unknown_name(name, plain)}")
+        for name in sorted(giver.options.keys() - plain - dotted - giver.optional):
+            raise ValueError(f"{giver.options[name].place}: {_unknown(name, parts, plain)}")
     return {
         part: {name: given for name in options.fields() if (given := _find(part, name, givers)) is not None}
         for part, options in parts.items()
@@ -84,11 +84,13 @@ def combine(parts: Mapping[str, Options]) -> dict[str, str]:
     return combined
 
 
-def _names(parts: Mapping[str, type[Options]]) -> Iterator[str]:
-    for part, options in parts.items():
-        for name in options.fields():
-            yield name
-            yield f"{part}.{name}"
+def _unknown(name: str, parts: Mapping[str, type[Options]], plain: set[str]) -> str:
+    part, dot, option = name.rpartition(".")
+    if not dot:
+        return unknown_name(name, plain)
+    if part in parts:
+        return f"{part}: {unknown_name(option, parts[part].fields())}"
+    return f"in {name!r}, {part!r} is no part of this stream (its parts: {', '.join(parts)})"
 
 
 def _find(part: str, name: str, givers: Sequence[Giver]) -> Given | None:

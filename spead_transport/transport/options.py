@@ -33,6 +33,7 @@ _UNQUOTED: Final = "/:@[]+,;*"
 HIDDEN: Final = "***"
 #: Names of options whose values are secrets, whatever the transport: it may be one that is not even installed.
 _SECRET_NAME: Final = re.compile(r"passw|passphrase|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
+_PASSWORD_IN_MESSAGE: Final = re.compile(r":[^:@/\s]*@")
 _PASSWORD: Final = re.compile(r"(://[^:@/?]*):.*@")
 
 
@@ -240,7 +241,8 @@ class Options:
         """An error without what might be a secret; nor may it be in the chain of causes."""
         if name in cls.secret_names() or _SECRET_NAME.search(name):
             return ValueError(f"{place(name)}: this value, a secret, cannot be used")
-        return ValueError(f"{place(name)}: {_message(error)}")
+        message = _PASSWORD_IN_MESSAGE.sub(rf":{HIDDEN}@", _message(error))
+        return ValueError(f"{place(name)}: {message}")
 
     @classmethod
     def default_texts(cls) -> dict[str, str]:

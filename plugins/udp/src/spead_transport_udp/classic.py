@@ -6,7 +6,16 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from spead_transport.transport import Endpoint, EndpointRange, Endpoints, PacketReceiver, PacketSender, as_ip_address
+from spead_transport.transport import (
+    Endpoint,
+    EndpointRange,
+    Endpoints,
+    PacketReceiver,
+    PacketSender,
+    as_ip_address,
+    open_receiver,
+    open_sender,
+)
 
 from .config import RECEIVE_BUFFER_SIZE, SEND_BUFFER_SIZE, UdpConfig
 from .receiver import UdpReceiver
@@ -43,9 +52,9 @@ def _from_port(
     port: int, max_size: int = _MAX_SIZE, buffer_size: int = RECEIVE_BUFFER_SIZE, bind_hostname: str = ""
 ) -> PacketReceiver:
     endpoints = _endpoints([(bind_hostname, port)])
-    return UdpTransport(
-        UdpConfig(endpoints=endpoints, max_packet_size=max_size, buffer_size=buffer_size)
-    ).open_receiver()
+    return open_receiver(
+        UdpTransport(UdpConfig(endpoints=endpoints, max_packet_size=max_size, buffer_size=buffer_size))
+    )
 
 
 def _from_socket(socket: socket.socket, max_size: int = _MAX_SIZE) -> PacketReceiver:
@@ -67,7 +76,7 @@ def _from_group(
         buffer_size=buffer_size,
         interface=_interface(interface_address, interface_index),
     )
-    return UdpTransport(config).open_receiver()
+    return open_receiver(UdpTransport(config))
 
 
 # --------------------------------------------------------------------------------------------------------- sending
@@ -107,7 +116,7 @@ def classic_sender(
         ttl=ttl,
         interface=_interface(interface_address, interface_index),
     )
-    return UdpTransport(config).open_sender()
+    return open_sender(UdpTransport(config))
 
 
 def _interface(address: str | int, index: int | None) -> str:

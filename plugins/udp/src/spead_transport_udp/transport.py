@@ -15,7 +15,6 @@ from .sockets import open_receiving, open_sending
 
 __all__ = ["UdpTransport"]
 
-
 class UdpTransport(Transport[UdpConfig]):
     """Each packet is a datagram, which may be lost, duplicated or overtaken on its way.
 
@@ -31,6 +30,9 @@ class UdpTransport(Transport[UdpConfig]):
     @classmethod
     def loopback_url(cls) -> str:
         return f"{cls.scheme}://127.0.0.1:0?max_packet_size={LARGEST_DATAGRAM}"
+
+    def channels(self, *, sending: bool) -> tuple[str, ...]:
+        return self.config.endpoints.channels()
 
     def open_sender(self) -> UdpSender:
         sock, addresses = open_sending(self.config, self.url)
