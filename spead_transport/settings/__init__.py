@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from .spec import Source, Specification, StreamSpec, merge
+from .spec import Specification, StreamSpec, merge
 from .stream_settings import StreamSettings
 from .targets import Target, as_spec, as_transport, common_settings
 
 __all__ = [
-    "Source",
     "Specification",
     "StreamSettings",
     "StreamSpec",

@@ -19,21 +19,10 @@ from ..transport.given import Given, Giver, assign, part_name
 from ..transport.options import HIDDEN, Options, hide_secrets, split_url
 from .stream_settings import StreamSettings
 
-__all__ = ["STREAM_PART", "Source", "Specification", "StreamSpec", "merge"]
+__all__ = ["STREAM_PART", "Specification", "StreamSpec", "merge"]
 
 #: The name of the part that is the stream itself.
 STREAM_PART: Final = "stream"
-
-
-@attrs.frozen
-class Source:
-    """Where a value came from."""
-
-    giver: str
-    place: str
-
-
-_DEFAULT: Final = Source("default", "")
 
 
 @attrs.frozen(kw_only=True)
@@ -42,10 +31,8 @@ class Specification:
 
     Parameters
     ----------
-    giver
-        Its name: "URL", "file", "environment" …
     place
-        Where it is, for messages.
+        Where it is, for messages; empty for a URL by itself.
     options
         Options by plain name or ``part.name``.
     url
@@ -57,7 +44,6 @@ class Specification:
         If the URL is malformed, or an option is given in it and beside it.
     """
 
-    giver: str
     place: str
     options: Mapping[str, Given] = attrs.field(factory=dict)
     url: str | None = attrs.field(default=None, repr=False)
@@ -74,10 +60,10 @@ class Specification:
             raise ValueError(f"{self.place}: {error}" if self.place else str(error)) from None
         twice = sorted(self.options.keys() & texts.keys())
         if twice:
-            raise ValueError(f"{self.options[twice[0]].place}: {twice[0]!r} is given in the URL, too; give it once")
+            raise ValueError(f"{self.options[twice[0]].where} is given in the URL, too; give it once")
         shown = self.shown_url
         where = f"{self.place}: {shown}" if self.place else shown
-        given = {name: Given(text, f"{where}: option {name!r}", self.giver) for name, text in texts.items()}
+        given = {name: Given(name, text, where) for name, text in texts.items()}
         object.__setattr__(self, "options", {**self.options, **given})
         object.__setattr__(self, "scheme", scheme)
         object.__setattr__(self, "address", address)
@@ -99,13 +85,13 @@ class StreamSpec:
     settings
         The stream's settings.
     sources
-        Where each value came from, by ``part.name``; ``url`` for the transport and its address. What is missing has
+        Where each value was given, by ``part.name``; ``url`` for the transport and its address. What is missing has
         its default.
     """
 
     transport: Transport[Any]
     settings: StreamSettings = attrs.field(factory=StreamSettings)
-    sources: Mapping[str, Source] = attrs.field(factory=dict, eq=False, repr=False)
+    sources: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -118,7 +104,7 @@ class StreamSpec:
         TransportLookupError
             If there is no such transport.
         """
-        spec = merge([Specification(giver="URL", place="", url=url)])
+        spec = merge([Specification(place="", url=url)])
         return cls(spec.transport, spec.settings, spec.sources)
 
     def to_url(self) -> str:
@@ -145,20 +131,17 @@ class StreamSpec:
         """
         transport = "+".join(member.scheme for member in chain_of(self.transport))
         address = chain_of(self.transport)[-1].config.address_text
-        url = hide_secrets(f"{transport}://{address}")
-        rows: list[tuple[str, str, Source]] = [("transport", url, self._source("url"))]
+        rows = [("transport", hide_secrets(f"{transport}://{address}"), self.sources.get("url", "the program"))]
         for part, options in self.parts().items():
-            texts = options.texts()
-            for name in texts:
-                source = self._source(f"{part}.{name}")
-                if defaults or source is not _DEFAULT:
-                    text = HIDDEN if name in options.secret_names() else texts[name]
-                    rows.append((f"{part}.{name}", text, source))
+            for name, text in options.texts().items():
+                source = self.sources.get(f"{part}.{name}")
+                if source is None and text != options.default_texts()[name]:
+                    source = "the program"
+                if source is not None or defaults:
+                    shown = HIDDEN if name in options.secret_names() else text
+                    rows.append((f"{part}.{name}", shown, source or "default"))
         width = max(len(name) for name, _, _ in rows)
-        return "\n".join(f"{name:{width}} = {text}  ({source.place or source.giver})" for name, text, source in rows)
-
-    def _source(self, name: str) -> Source:
-        return self.sources.get(name, _DEFAULT)
+        return "\n".join(f"{name:{width}} = {text}  ({source})" for name, text, source in rows)
 
 
 def merge(specifications: Sequence[Specification]) -> StreamSpec:
@@ -185,14 +168,10 @@ def merge(specifications: Sequence[Specification]) -> StreamSpec:
     transport = build(chain, naming.address, place, assigned)
     of_stream = assigned[STREAM_PART]
     settings = StreamSettings.from_texts(
-        {name: given.text for name, given in of_stream.items()}, lambda name: of_stream[name].place if name else place
+        {name: given.text for name, given in of_stream.items()}, lambda name: of_stream[name].where if name else place
     )
-    sources = {
-        f"{part}.{name}": Source(given.giver, given.place)
-        for part, those in assigned.items()
-        for name, given in those.items()
-    }
-    sources["url"] = Source(naming.giver, naming.place)
+    sources = {f"{part}.{name}": given.place for part, those in assigned.items() for name, given in those.items()}
+    sources["url"] = place
     return StreamSpec(transport, settings, sources)
 
 

@@ -34,8 +34,9 @@ def as_transport(target: Target) -> Transport[Any]:
         spec = StreamSpec.from_url(target)
         given = _given_to_stream(spec)
         if given:
-            place = spec.sources[f"{STREAM_PART}.{given[0]}"].place
-            raise ValueError(f"{place}: a setting of the stream, which exists already; give it where that is made")
+            raise ValueError(
+                f"{spec.url}: {given[0]!r} is a setting of the stream, which exists already; give it where that is made"
+            )
         return transport_from_url(target)
     return target.transport if isinstance(target, StreamSpec) else target
 

@@ -152,7 +152,7 @@ def build(chain: Chain, address: str, where: str, assigned: Mapping[str, Mapping
         given = assigned[part_name(member.scheme)]
 
         def place(name: str, given: Mapping[str, Given] = given) -> str:
-            return given[name].place if name in given else where
+            return given[name].where if name in given else where
 
         texts = {name: value.text for name, value in given.items()}
         if transport is None:
@@ -186,7 +186,7 @@ def transport_from_url(url: str, *, prefer: Mapping[str, str] | None = None) -> 
     parts = parts_of(chain)
     secret = frozenset[str]().union(*(options.secret_names() for options in parts.values()))
     where = hide_secrets(url, secret)
-    given = {name: Given(text, f"{where}: option {name!r}", "URL") for name, text in texts.items()}
+    given = {name: Given(name, text, where) for name, text in texts.items()}
     return build(chain, address, where, assign(parts, [Giver(given)]))
 
 

@@ -22,11 +22,16 @@ __all__ = ["Given", "Giver", "assign", "combine", "part_name"]
 class Given:
     """The text of an option, and where it was given."""
 
+    #: As it was given: plain, or with its part.
+    name: str
     text: str = attrs.field(repr=False)
-    #: For messages: ``file, [table], key``, part of a URL, environment variable.
+    #: For messages: a URL, a table of a file, an environment variable.
     place: str
-    #: Which of the givers it was: "URL", "file" …
-    giver: str
+
+    @property
+    def where(self) -> str:
+        """What a message about it begins with."""
+        return f"{self.place}: option {self.name!r}"
 
 
 @attrs.frozen

@@ -93,7 +93,10 @@ def split_url(url: str) -> tuple[str, str, dict[str, str]]:
         # RFC 3986: only %xx is an escape; that a + means a space is a custom of web forms.
         name, equals, value = map(unquote, part.partition("="))
         if not name or not equals:
-            raise ValueError(f"{hide_secrets(url)!r}: expected name=value&name=value after the '?'")
+            raise ValueError(
+                f"{hide_secrets(url)!r}: expected name=value&name=value after the '?', "
+                f"not {hide_secrets(f'?{query}')[1:]!r}"
+            )
         if name in options:
             raise ValueError(f"{hide_secrets(url)!r}: option {name!r} is given twice")
         options[name] = value

@@ -127,7 +127,7 @@ def test_any_options_survive_as_url(
             r"unknown option 'sise'; did you mean 'size'\? \(known: fast, limit, name, names, rate, size",
         ),
         ("x://?address=1", "unknown option 'address'"),
-        ("x://?size=0", r"^x://\?size=0: 'size' must be >= 1: 0$"),
+        ("x://?size=0", r"^x://\?size=0: option 'size': 'size' must be >= 1: 0$"),
         ("x://?size=", "option 'size': expected a number such as 65536 or 8MiB, not ''"),
         ("x://?size=1.5", "option 'size': expected a whole number of bytes, not '1.5'"),
         ("x://?size=1s", "option 'size': unknown unit 's'"),

@@ -15,6 +15,7 @@ from .sockets import open_receiving, open_sending
 
 __all__ = ["UdpTransport"]
 
+
 class UdpTransport(Transport[UdpConfig]):
     """Each packet is a datagram, which may be lost, duplicated or overtaken on its way.
 
