@@ -15,7 +15,7 @@ import pytest
 _ROOT: Final = Path(__file__).parents[1]
 _CORE: Final = "spead_transport"
 #: Each layer may import those before it. What is not named here is the top.
-_LAYERS: Final = ("errors", "protocol", "transport", "engine")
+_LAYERS: Final = ("errors", "protocol", "transport", "engine", "settings")
 _PLUGIN_FOLDERS: Final = sorted(_ROOT.glob("plugins/*/src/*/"))
 
 

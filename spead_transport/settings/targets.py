@@ -35,7 +35,7 @@ def as_transport(target: Target) -> Transport[Any]:
         given = _given_to_stream(spec)
         if given:
             raise ValueError(
-                f"{spec.url}: {given[0]!r} is a setting of the stream, which exists already; give it where that is made"
+                f"{spec.url}: {given[0]!r} is for the stream, which exists already; give it where that is made"
             )
         return transport_from_url(target)
     return target.transport if isinstance(target, StreamSpec) else target

@@ -270,7 +270,7 @@ def test_urls_for_one_stream_must_agree() -> None:
 
 def test_a_reader_cannot_change_its_stream() -> None:
     with recv.Stream() as stream:
-        with pytest.raises(ValueError, match="'ring_heaps' is a setting of the stream, which exists already"):
+        with pytest.raises(ValueError, match="'ring_heaps' is for the stream, which exists already"):
             stream.add_reader("inproc://x?ring_heaps=3")
         url = stream.add_reader("udp://127.0.0.1:0?max_packet_size=2000")
         assert url is not None
