@@ -438,13 +438,17 @@ def decode_packet(data: Bytes, bug_compat: int = 0) -> Packet:
     return Packet(flavour, cnt, length, offset, no_pointers if pointers is None else pointers, data[header_size:])
 
 
+#: Bytes by which the header of a packet is recognised: the magic number, the version and the flavour.
+_PREFIX_SIZE: Final = 4
+
+
 def frame_packets(
     data: Bytes, start: int = 0, limit: int = sys.maxsize, max_packet_size: int = sys.maxsize
 ) -> tuple[Offsets, Offsets]:
     """Find packets in bytes where they lie back to back: in a file, or on a TCP connection.
 
-    Bytes that cannot start a packet are skipped in steps of 8, and reported as packets of that size, so that they are
-    counted as rejected. The search ends at an incomplete packet.
+    Bytes between packets are reported as packets of 8 bytes (the last may be shorter), so that they are counted as
+    rejected. The search ends at an incomplete packet.
 
     Parameters
     ----------
@@ -469,7 +473,15 @@ def frame_packets(
         size = _packet_size(view, start, max_packet_size)
         if size is None or start + size > len(view):
             break
-        count = _count_junk(data, start, limit) if size == _WORD else _count_alike(data, start, size, limit)
+        if size:
+            count = _count_alike(data, start, size, limit)
+        else:
+            end = _next_header(data, start + 1)
+            size, count = _WORD, min(limit, (end - start) // _WORD)
+            if not count:
+                if end + _PREFIX_SIZE > len(view):
+                    break
+                size, count = end - start, 1
         offsets.append(start + size * np.arange(count, dtype=np.int64))
         sizes.append(np.full(count, size, np.int64))
         start += size * count
@@ -477,19 +489,25 @@ def frame_packets(
     return np.concatenate(offsets), np.concatenate(sizes)
 
 
-def _count_junk(data: Bytes, start: int, limit: int) -> int:
-    """How many words from `start` on, of which the first cannot start a packet, certainly cannot."""
-    most = min(limit, (len(data) - start) // _WORD)
-    count, step = 1, 8
-    while count < most:
-        first = start + count * _WORD
-        words = data[first : first + min(step, most - count) * _WORD].view(_BIG_ENDIAN)
-        plausible = words >> 48 == MAGIC << 8 | VERSION
+def _next_header(data: Bytes, start: int) -> int:
+    """The first place from `start` on where what is there of the data looks like a packet's first bytes."""
+    step = 64
+    while start < len(data):
+        count = min(step, len(data) - start)
+        window = data[start : start + count + _PREFIX_SIZE - 1]
+        plausible = window[:count] == MAGIC
+        known = min(count, len(window) - 1)
+        plausible[:known] &= window[1 : known + 1] == VERSION
+        known = min(count, len(window) - _PREFIX_SIZE + 1)
+        if known > 0:
+            pointer_bytes, address_bytes = window[2 : known + 2], window[3 : known + 3]
+            # In arithmetic modulo 256: of both sums, no others than the intended numbers come out so.
+            plausible[:known] &= (pointer_bytes + address_bytes == _WORD) & (address_bytes - 1 < _WORD - 1)
         if plausible.any():
-            return count + int(np.argmax(plausible))
-        count += len(words)
+            return start + int(np.argmax(plausible))
+        start += count
         step *= 4
-    return count
+    return len(data)
 
 
 def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
@@ -516,16 +534,16 @@ def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
 
 
 def _packet_size(view: memoryview, start: int, max_packet_size: int) -> int | None:
-    """Size of the packet that starts here, 8 if none can, ``None`` if its header is not all there."""
+    """Size of the packet that starts here, 0 if none can, ``None`` if its header is not all there."""
     first: int = struct.unpack_from(">Q", view, start)[0]
     address_bytes = first >> 32 & 0xFF
     bits = 8 * address_bytes
     if not 1 <= address_bytes <= 7 or first & ~0xFFFF_FFFF != int(_header_word(bits, 0)):
-        return _WORD
+        return 0
     count = first & 0xFFFF
     end = start + _WORD + _WORD * count
     if end - start > max_packet_size:
-        return _WORD
+        return 0
     if end > len(view):
         return None
     key = int(_immediate(PAYLOAD_LENGTH_ID, bits)) >> bits
@@ -534,5 +552,5 @@ def _packet_size(view: memoryview, start: int, max_packet_size: int) -> int | No
         if word >> bits == key:
             payload = word & (1 << bits) - 1
     if payload is None or end - start + payload > max_packet_size:
-        return _WORD
+        return 0
     return end - start + payload

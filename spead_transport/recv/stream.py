@@ -66,6 +66,8 @@ class RingStream:
 
     DEFAULT_UDP_MAX_SIZE: ClassVar[int] = 9200
     DEFAULT_UDP_BUFFER_SIZE: ClassVar[int] = 8 * 1024 * 1024
+    DEFAULT_TCP_MAX_SIZE: ClassVar[int] = 65536
+    DEFAULT_TCP_BUFFER_SIZE: ClassVar[int] = 212992
 
     def __init__(
         self,
@@ -246,6 +248,39 @@ class RingStream:
             If the arguments fit none of the three forms.
         """
         from spead_transport_udp import classic_receiver
+
+        self.add_reader(classic_receiver(*arguments, **named))
+
+    @overload
+    def add_tcp_reader(
+        self, port: int, max_size: int = ..., buffer_size: int = ..., bind_hostname: str = ...
+    ) -> None: ...
+    @overload
+    def add_tcp_reader(self, acceptor: socket.socket, max_size: int = ...) -> None: ...
+    def add_tcp_reader(self, *arguments: Any, **named: Any) -> None:
+        """Receive from the one sender that connects to a TCP port or socket, until it closes the connection.
+
+        Parameters
+        ----------
+        port
+            The port to listen at.
+        acceptor
+            A listening socket; it is duplicated, and switched to non-blocking mode.
+        max_size
+            Largest packet, in bytes; what claims to be larger is skipped as junk.
+        buffer_size
+            Size of the socket's receive buffer, in bytes; 0 leaves it to the system.
+        bind_hostname
+            The local address to listen at; by default all.
+
+        Raises
+        ------
+        TransportError
+            If an address does not resolve or cannot be listened at.
+        TypeError
+            If the arguments fit neither of the two forms.
+        """
+        from spead_transport_tcp import classic_receiver
 
         self.add_reader(classic_receiver(*arguments, **named))
 

@@ -19,6 +19,7 @@ from .stream import Stream, SyncStream
 
 if TYPE_CHECKING:
     from spead_transport_inproc import InprocStream
+    from spead_transport_tcp import TcpStream
     from spead_transport_udp import UdpStream
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Stream",
     "StreamConfig",
     "SyncStream",
+    "TcpStream",
     "UdpStream",
     "asyncio",
     "open_sender",
@@ -42,5 +44,11 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(
-        __name__, __all__, {"InprocStream": "spead_transport_inproc", "UdpStream": "spead_transport_udp"}
+        __name__,
+        __all__,
+        {
+            "InprocStream": "spead_transport_inproc",
+            "TcpStream": "spead_transport_tcp",
+            "UdpStream": "spead_transport_udp",
+        },
     )

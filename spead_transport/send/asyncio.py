@@ -18,9 +18,10 @@ from .stream import Stream
 
 if TYPE_CHECKING:
     from spead_transport_inproc.asyncio import InprocStream
+    from spead_transport_tcp.asyncio import TcpStream
     from spead_transport_udp.asyncio import UdpStream
 
-__all__ = ["AsyncStream", "InprocStream", "UdpStream", "open_sender"]
+__all__ = ["AsyncStream", "InprocStream", "TcpStream", "UdpStream", "open_sender"]
 
 
 class AsyncStream(Stream):
@@ -210,5 +211,9 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(
         __name__,
         __all__,
-        {"InprocStream": "spead_transport_inproc.asyncio", "UdpStream": "spead_transport_udp.asyncio"},
+        {
+            "InprocStream": "spead_transport_inproc.asyncio",
+            "TcpStream": "spead_transport_tcp.asyncio",
+            "UdpStream": "spead_transport_udp.asyncio",
+        },
     )

@@ -55,11 +55,24 @@ def test_every_byte_is_handed_out(junk: bytes, steps: list[int]) -> None:
     assert b"".join(frame(junk, steps)) == junk
 
 
-@given(words=st.integers(0, 300), steps=_STEPS)
-def test_packets_are_found_behind_junk(words: int, steps: list[int]) -> None:
+@given(words=st.integers(0, 300), rest=st.integers(0, 7), steps=_STEPS)
+def test_packets_are_found_behind_junk(words: int, rest: int, steps: list[int]) -> None:
     sent = bytes_of(make_batch([100, 200, 300]))
-    found = frame(sent[0] + b"junkjunk" * words + sent[1] + sent[2], steps)
-    assert found == [sent[0], *[b"junkjunk"] * words, sent[1], sent[2]]
+    junk = [b"junkSunk"] * words + [b"\x53\4junk!"[:rest]] * (rest > 0)
+    found = frame(b"".join([sent[0], *junk, sent[1], sent[2]]), steps)
+    assert found == [sent[0], *junk, sent[1], sent[2]]
+
+
+def test_headers_that_make_no_sense_are_junk() -> None:
+    (good,) = bytes_of(make_batch([100]))
+    for header in (
+        struct.pack(">BBBBHH", 0x53, 4, pointer_bytes, address_bytes, 0, 4)
+        for pointer_bytes in (0, 1, 3, 8, 255)
+        for address_bytes in (0, 1, 5, 7, 8, 9, 255)
+        if not (pointer_bytes + address_bytes == 8 and 1 <= address_bytes <= 7)
+    ):
+        assert frame(header + good) == [header, good]
+        assert frame(b"junk" + header + good) == [b"junk" + header[:4], header[4:], good]
 
 
 @pytest.mark.parametrize("cut", [1, 7, 8, 20, 48, 99])

@@ -1,0 +1,70 @@
+"""The options of ``tcp://``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from spead_transport.transport import Endpoint, Endpoints, TransportConfig, option
+
+__all__ = ["BUFFER_SIZE", "MAX_PACKET_SIZE", "TcpConfig"]
+
+#: Sizes in bytes, the same as of earlier packages.
+BUFFER_SIZE: Final = 212992
+MAX_PACKET_SIZE: Final = 65536
+
+
+def _as_endpoint(value: str | Endpoint) -> Endpoint:
+    if isinstance(value, Endpoint):
+        return value
+    endpoints = tuple(Endpoints.parse(value))
+    if len(endpoints) != 1:
+        raise ValueError(f"expected one host:port, not {value!r}")
+    return endpoints[0]
+
+
+@attrs.frozen(kw_only=True)
+class TcpConfig(TransportConfig):
+    """Options of TCP transport. Those that concern one direction have no effect on the other."""
+
+    endpoint: Endpoint = option(
+        Endpoint("", 0),
+        "host:port to connect to, or to listen at; for listening, the host may be left out and the port be 0",
+        address=True,
+        converter=_as_endpoint,
+    )
+    interface: str = option(
+        "",
+        "a network interface's name limits connections to it; an address is the one to connect from or to listen at",
+    )
+    buffer_size: int = option(
+        BUFFER_SIZE,
+        "size of each socket's buffer; with 0 the system chooses, and adapts it to the network as it goes",
+        unit="bytes",
+        validator=attrs.validators.in_(range(1 << 30)),
+    )
+    connect_timeout: float = option(
+        10.0,
+        "sending: how long opening may take, until somebody accepts the connection",
+        unit="seconds",
+        validator=[attrs.validators.gt(0), attrs.validators.le(3600)],
+    )
+    keepalive: float = option(
+        60.0,
+        "after how long without traffic to find out whether the other side is still there; 0 does not",
+        unit="seconds",
+        validator=[attrs.validators.ge(0), attrs.validators.le(32767)],
+    )
+    connections: int = option(
+        1,
+        "receiving: how many senders may connect, at once or one after the other, until the last of which has "
+        "finished the stream goes on; with 0 any number, and it never ends",
+        validator=attrs.validators.ge(0),
+    )
+    max_packet_size: int = option(
+        MAX_PACKET_SIZE,
+        "receiving: what claims to be a larger packet is skipped as junk",
+        unit="bytes",
+        validator=attrs.validators.in_(range(1, 1 << 30)),
+    )
