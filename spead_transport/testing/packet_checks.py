@@ -186,7 +186,7 @@ def the_senders_memory_is_not_kept(subject: TransportUnderTest) -> None:
 
 @_check("Whether a receiver may keep bodies for good and write to them: nobody else uses that memory.")
 def adopted_memory_belongs_to_the_receiver(subject: TransportUnderTest) -> None:
-    batch = make_batch([1000] * 20)
+    batch, other = make_batch([1000] * 20), make_batch([1000] * 20, first_cnt=1000)
     sent = bytes_of(batch)
     with subject.pair() as (sender, receiver):
         for _ in range(5):
@@ -194,7 +194,7 @@ def adopted_memory_belongs_to_the_receiver(subject: TransportUnderTest) -> None:
             kept = [got for got in _batches(receiver, len(batch)) if got.adoptable]
             sending()
             wanted = [[body.tobytes() for body in got.bodies] for got in kept]
-            same_packets(subject, sent, transfer(sender, receiver, batch))
+            same_packets(subject, bytes_of(other), transfer(sender, receiver, other))
             expect(
                 [[body.tobytes() for body in got.bodies] for got in kept] == wanted,
                 "memory that a batch gave away was used again",
