@@ -8,6 +8,7 @@ expects either family goes on working.
 
 from __future__ import annotations
 
+import errno
 import os
 
 __all__ = [
@@ -98,3 +99,12 @@ class TransportLookupError(TransportError, ValueError):
     A :exc:`ValueError` because the scheme is an argument, most often mistyped; a :exc:`TransportError` because the
     cure may be to install or upgrade something. Who chooses a transport by configuration need not tell them apart.
     """
+
+
+def no_ibverbs(instead: str) -> TransportError:
+    """The error for whoever asks for ibverbs; `instead` names what there is."""
+    return TransportError(
+        "this package does not send or receive with ibverbs",
+        errno=errno.EOPNOTSUPP,
+        hint=f"use {instead}, which lets the kernel handle many packets at once (GSO and GRO)",
+    )

@@ -11,6 +11,7 @@ from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.stats import StreamStatConfig, StreamStats
 from ..protocol.received import Heap, IncompleteHeap, RawItem
 from . import asyncio, stream_stat_indices
+from .ibverbs import UdpIbvConfig
 from .stream import Ringbuffer, RingStream, Stream, open_receiver
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "StreamConfig",
     "StreamStatConfig",
     "StreamStats",
+    "UdpIbvConfig",
     "asyncio",
     "open_receiver",
     "stream_stat_indices",

@@ -14,12 +14,13 @@ from ..engine.interface import EndPolicy, ReceivedHeap, ReceiveRunner
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.stats import StreamStats
 from ..engine.thread_pool import ThreadPool
-from ..errors import Stopped
+from ..errors import Stopped, no_ibverbs
 from ..protocol.batch import BufferLike
 from ..settings import StreamSettings, StreamSpec, Target, as_spec, as_transport, common_settings
 from ..transport import PacketReceiver
 from ..transport import open_receiver as open_transport
 from .buffer import BufferReceiver
+from .ibverbs import UdpIbvConfig
 
 if TYPE_CHECKING:
     from spead_transport_inproc import InprocQueue
@@ -283,6 +284,16 @@ class RingStream:
         from spead_transport_tcp import classic_receiver
 
         self.add_reader(classic_receiver(*arguments, **named))
+
+    def add_udp_ibv_reader(self, config: UdpIbvConfig) -> None:
+        """Would receive with ibverbs.
+
+        Raises
+        ------
+        TransportError
+            Always: use :meth:`add_udp_reader`.
+        """
+        raise no_ibverbs("add_udp_reader()")
 
     # ------------------------------------------------------------------------------------------------------ heaps
 

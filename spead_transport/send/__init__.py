@@ -14,6 +14,7 @@ from ..protocol.generator import HeapGenerator, ItemGroup
 from ..protocol.outgoing import Heap, PacketGenerator
 from . import asyncio
 from .bytes_stream import BytesStream
+from .ibverbs import UdpIbvConfig, UdpIbvStream
 from .opening import open_sender
 from .stream import Stream, SyncStream
 
@@ -37,6 +38,8 @@ __all__ = [
     "StreamConfig",
     "SyncStream",
     "TcpStream",
+    "UdpIbvConfig",
+    "UdpIbvStream",
     "UdpStream",
     "asyncio",
     "open_sender",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Self
 from .._lazy import lazy_names
 from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, StreamConfig
 from ..engine.thread_pool import ThreadPool
+from ..errors import no_ibverbs
 from ..protocol.outgoing import Heap
 from ..transport import PacketSender
+from .ibverbs import UdpIbvConfig
 from .opening import SenderTarget, packet_sender
 from .stream import Stream
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from spead_transport_tcp.asyncio import TcpStream
     from spead_transport_udp.asyncio import UdpStream
 
-__all__ = ["AsyncStream", "InprocStream", "TcpStream", "UdpStream", "open_sender"]
+__all__ = ["AsyncStream", "InprocStream", "TcpStream", "UdpIbvStream", "UdpStream", "open_sender"]
 
 
 class AsyncStream(Stream):
@@ -125,6 +127,19 @@ class AsyncStream(Stream):
     def close(self) -> None:
         """Close the transport. What is waiting fails with :exc:`ClosedError`. Idempotent."""
         self._runner.close()
+
+
+class UdpIbvStream(AsyncStream):
+    """Would send with ibverbs.
+
+    Raises
+    ------
+    TransportError
+        Always: use :class:`UdpStream`.
+    """
+
+    def __init__(self, thread_pool: ThreadPool | None, config: StreamConfig, udp_ibv_config: UdpIbvConfig) -> None:
+        raise no_ibverbs("send.asyncio.UdpStream")
 
 
 class _Completions:

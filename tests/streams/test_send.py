@@ -285,3 +285,14 @@ def test_a_stream_keeps_a_copy_of_its_settings(engine: str) -> None:
     with send.BytesStream(None, config, engine=engine) as stream:
         config.max_heaps = 1
         assert stream.config.max_heaps == 7
+
+
+def test_ibverbs_are_refused_by_name() -> None:
+    config = send.UdpIbvConfig(endpoints=[("239.1.2.3", 7148)], interface_address="10.0.0.1", ttl=2)
+    for stream in (send.UdpIbvStream, send.asyncio.UdpIbvStream):
+        with pytest.raises(TransportError, match="UdpStream"):
+            stream(ThreadPool(), StreamConfig(), config)
+    with pytest.raises(ValueError, match="ttl"):
+        send.UdpIbvConfig(ttl=256)
+    with recv.Stream() as receiver, pytest.raises(TransportError, match="add_udp_reader"):
+        receiver.add_udp_ibv_reader(recv.UdpIbvConfig(endpoints=[("239.1.2.3", 7148)]))
