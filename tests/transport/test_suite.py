@@ -133,11 +133,14 @@ def test_a_transport_without_a_loopback_says_so() -> None:
 # ------------------------------------------------------------------------------------------------- configuration
 
 
+class ForgetfulConfig(InprocConfig):
+    def to_url(self, scheme: str) -> str:
+        return super().to_url(scheme).partition("?")[0]
+
+
 @breaks("url_and_configuration_say_the_same", settings="?max_packets=1000")
 class ForgetsItsOptions(Broken):
-    @property
-    def url(self) -> str:
-        return super().url.partition("?")[0]
+    config_type = ForgetfulConfig
 
 
 class ThawedConfig(InprocConfig):
