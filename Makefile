@@ -41,6 +41,11 @@ lint: $(STAMP) ## Check style and formatting
 types: $(STAMP) ## Check types with mypy and pyright
 	@$(BIN)/mypy --strict $(CODE)
 	$(BIN)/pyright
+	report=$$(PATH=$(CURDIR)/$(BIN):$$PATH pyright --verifytypes spead_transport --ignoreexternal) || {
+	    echo "$$report" >&2
+	    exit 1
+	}
+	grep 'completeness' <<< "$$report"
 
 .PHONY: docs
 docs: $(STAMP) ## Build the manual into site/

@@ -56,9 +56,9 @@ class Codec(ABC):
         self.bits = bits
         self._known = prod(size for size in shape if size is not None)
         #: Size of the encoded value, in bytes; ``None`` if it varies.
-        self.nbytes = None if None in shape else packed_size(self._known, bits)
+        self.nbytes: int | None = None if None in shape else packed_size(self._known, bits)
         #: Whether a value always has the same size, and its elements whole bytes.
-        self.fixed_bytes = None not in shape and bits % 8 == 0
+        self.fixed_bytes: bool = None not in shape and bits % 8 == 0
 
     def resolve(self, max_elements: int) -> tuple[int, ...]:
         """The shape, with the dimension that varies as large as `max_elements` elements allow."""
