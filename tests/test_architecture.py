@@ -16,7 +16,7 @@ _ROOT: Final = Path(__file__).parents[1]
 _CORE: Final = "spead_transport"
 #: Each layer may import those before it. What is not named here is the top.
 _LAYERS: Final = ("errors", "protocol", "transport", "engine", "settings")
-_PLUGIN_FOLDERS: Final = sorted(_ROOT.glob("plugins/*/src/*/"))
+_PLUGIN_FOLDERS: Final = sorted([*_ROOT.glob("plugins/*/src/*/"), *_ROOT.glob("docs/examples/*/src/*/")])
 
 
 def _imports(file: Path, package: str) -> Iterator[tuple[int, str, str]]:
@@ -82,7 +82,9 @@ def test_a_wrong_direction_is_noticed(tmp_path: Path) -> None:
 
 
 def test_plugins_are_found() -> None:
-    assert {"spead_transport_inproc", "spead_transport_udp"} <= {folder.name for folder in _PLUGIN_FOLDERS}
+    assert {"spead_transport_inproc", "spead_transport_udp", "spead_transport_unixgram"} <= {
+        folder.name for folder in _PLUGIN_FOLDERS
+    }
 
 
 @pytest.mark.parametrize("folder", _PLUGIN_FOLDERS, ids=lambda folder: str(folder.name))
