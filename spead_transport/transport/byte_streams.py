@@ -105,7 +105,7 @@ class PacketWriter:
             What writing raised, from then on at every call.
         """
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # which would grow with each call
         taken = 0
         if self._cut:
             self._cut_written += self._write_all([memoryview(self._cut)[self._cut_written :]])

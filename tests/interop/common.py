@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 import spead2
-import spead2.recv
-import spead2.send
+import spead2.recv.asyncio
+import spead2.send.asyncio
 from hypothesis import strategies as st
 
 import spead_transport

@@ -85,7 +85,8 @@ class TcpReceiver(PacketReceiver):
         self._max_packet_size = max_packet_size
         self._keepalive = keepalive
         self._connections: deque[_Connection] = deque()
-        self._failure: BrokenTransportError | None = None
+        #: Of the first connection that broke: whose it was, and the system's error number.
+        self._broken: tuple[Endpoint, int | None] | None = None
         self._readable = FdSetReadiness()
         self._readable.add(listener.fileno())
         super().__init__(
@@ -149,9 +150,8 @@ class TcpReceiver(PacketReceiver):
                     batch = self._receive(connection)
                     if len(batch):
                         return batch
-            if self._listener is None and not self._connections:
-                self._readable.set()
-                raise self._failure or EndOfStream
+            if self._over:
+                raise EndOfStream if self._broken is None else self._failure(*self._broken)
             return PacketBatch.of([])
 
     def _accept(self, listener: socket.socket) -> None:
@@ -185,7 +185,7 @@ class TcpReceiver(PacketReceiver):
             self._connections.append(connection)
             return PacketBatch.of([])
         except OSError as error:
-            self._note_failure(connection, error)
+            self._note_failure(connection.peer, error.errno)
             count = 0
         if count:
             self._connections.append(connection)
@@ -193,22 +193,25 @@ class TcpReceiver(PacketReceiver):
         self._close(connection)
         return connection.framer.rest()
 
-    def _note_failure(self, connection: _Connection, error: OSError) -> None:
-        """Keep the first failure for the end of the stream."""
-        failure = BrokenTransportError(
-            f"the connection from {connection.peer} broke",
-            errno=error.errno,
-            url=self.url,
-            hint=_HINTS.get(error.errno or 0),
-        )
-        failure.__cause__ = error
+    def _note_failure(self, peer: Endpoint, number: int | None) -> None:
+        """The stream ends with the first failure, but others are not disturbed: they may go on for long."""
         if self._missing != 0 or self._connections:
-            _log.warning("%s", failure)
-        self._failure = self._failure or failure
+            _log.warning("%s", str(self._failure(peer, number)))
+        self._broken = self._broken or (peer, number)
+
+    def _failure(self, peer: Endpoint, number: int | None) -> BrokenTransportError:
+        hint = _HINTS.get(number or 0)
+        return BrokenTransportError(f"the connection from {peer} broke", errno=number, url=self.url, hint=hint)
+
+    @property
+    def _over(self) -> bool:
+        return self._listener is None and not self._connections
 
     def _close(self, connection: _Connection) -> None:
         self._readable.remove(connection.socket.fileno())
         connection.socket.close()
+        if self._over:
+            self._readable.set()
 
     def _release_resources(self) -> None:
         for connection in self._connections:
