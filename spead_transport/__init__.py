@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import recv, send
 from ._lazy import lazy_names
+from .config import load_config
 from .engine.memory import MemoryAllocator, MmapAllocator
 from .engine.memory_pool import MemoryPool, MemoryPoolStatistics
 from .engine.recv_config import MEMCPY_NONTEMPORAL, MEMCPY_STD
@@ -101,6 +102,7 @@ __all__ = [
     "ThreadPool",
     "TransportError",
     "__version__",
+    "load_config",
     "open_receiver",
     "open_sender",
     "parse_range_list",

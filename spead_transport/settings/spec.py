@@ -13,16 +13,18 @@ from typing import Any, Final, Self
 import attrs
 
 from ..errors import TransportLookupError
-from ..transport import Transport, get_transport_class
-from ..transport.chain import build, chain_of, find_chain, parts_of, shown_url, url_of
-from ..transport.given import Given, Giver, assign, part_name
+from ..transport import Transport
+from ..transport.chain import Chain, address_of, build, chain_of, find_chain, parts_of, shown_url, url_of
+from ..transport.given import Given, Giver, assign, names_of, part_name
 from ..transport.options import HIDDEN, Options, hide_secrets, split_url
 from .stream_settings import StreamSettings
 
-__all__ = ["STREAM_PART", "Specification", "StreamSpec", "merge"]
+__all__ = ["STREAM_PART", "Specification", "StreamSpec", "Value", "merge"]
 
 #: The name of the part that is the stream itself.
 STREAM_PART: Final = "stream"
+_DEFAULT: Final = "default"
+_PROGRAM: Final = "the program"
 
 
 @attrs.frozen(kw_only=True)
@@ -47,31 +49,28 @@ class Specification:
     place: str
     options: Mapping[str, Given] = attrs.field(factory=dict)
     url: str | None = attrs.field(default=None, repr=False)
-    #: From the URL, if there is one.
-    scheme: str | None = attrs.field(default=None, init=False)
-    address: str = attrs.field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.url is None:
             return
         try:
-            scheme, address, texts = split_url(self.url)
+            _, _, texts = split_url(self.url)
         except ValueError as error:
             raise ValueError(f"{self.place}: {error}" if self.place else str(error)) from None
         twice = sorted(self.options.keys() & texts.keys())
         if twice:
             raise ValueError(f"{self.options[twice[0]].where} is given in the URL, too; give it once")
-        shown = self.shown_url
-        where = f"{self.place}: {shown}" if self.place else shown
-        given = {name: Given(name, text, where) for name, text in texts.items()}
-        object.__setattr__(self, "options", {**self.options, **given})
-        object.__setattr__(self, "scheme", scheme)
-        object.__setattr__(self, "address", address)
 
-    @property
-    def shown_url(self) -> str:
-        """The URL for messages."""
-        return hide_secrets(self.url or "", _secret_names(self.scheme or (self.url or "").partition("://")[0]))
+
+@attrs.frozen
+class Value:
+    """A value of a stream, for people."""
+
+    #: ``part.name``, or ``transport``.
+    name: str
+    text: str
+    #: Where it was given; "default" if nowhere, "the program" if not in text.
+    source: str
 
 
 @attrs.frozen
@@ -121,27 +120,29 @@ class StreamSpec:
         members = {part_name(member.scheme): member.config for member in chain_of(self.transport)}
         return {**members, STREAM_PART: self.settings}
 
-    def explain(self, *, defaults: bool = False) -> str:
-        """Each value and where it came from, one on a line.
+    def values(self, *, defaults: bool = False) -> list[Value]:
+        """Each value and where it came from, the transport first.
 
         Parameters
         ----------
         defaults
             Whether to list what has its default, too.
         """
-        transport = "+".join(member.scheme for member in chain_of(self.transport))
-        address = chain_of(self.transport)[-1].config.address_text
-        rows = [("transport", hide_secrets(f"{transport}://{address}"), self.sources.get("url", "the program"))]
+        values = [Value("transport", hide_secrets(address_of(self.transport)), self.sources.get("url", _PROGRAM))]
         for part, options in self.parts().items():
+            default_texts = options.default_texts()
             for name, text in options.texts().items():
-                source = self.sources.get(f"{part}.{name}")
-                if source is None and text != options.default_texts()[name]:
-                    source = "the program"
-                if source is not None or defaults:
+                source = self.sources.get(f"{part}.{name}", _DEFAULT if text == default_texts[name] else _PROGRAM)
+                if source != _DEFAULT or defaults:
                     shown = HIDDEN if name in options.secret_names() else text
-                    rows.append((f"{part}.{name}", shown, source or "default"))
-        width = max(len(name) for name, _, _ in rows)
-        return "\n".join(f"{name:{width}} = {text}  ({source})" for name, text, source in rows)
+                    values.append(Value(f"{part}.{name}", shown, source))
+        return values
+
+    def explain(self, *, defaults: bool = False) -> str:
+        """The same to print, each on a line."""
+        values = self.values(defaults=defaults)
+        width = max(len(value.name) for value in values)
+        return "\n".join(f"{value.name:{width}} = {value.text}  ({value.source})" for value in values)
 
 
 def merge(specifications: Sequence[Specification]) -> StreamSpec:
@@ -154,51 +155,78 @@ def merge(specifications: Sequence[Specification]) -> StreamSpec:
     TransportLookupError
         If there is no such transport.
     """
-    naming = next((spec for spec in specifications if spec.scheme is not None), None)
-    if naming is None or naming.scheme is None:
+    resolved = [_Resolved.of(spec) for spec in specifications]
+    naming = next((each for each in resolved if each.scheme), None)
+    if naming is None:
         places = ", ".join(spec.place for spec in specifications if spec.place) or "nobody"
         raise ValueError(f"{places}: expected a url, such as udp://239.2.3.4:7148, to say which transport to use")
-    place = f"{naming.place}: {naming.shown_url}" if naming.place else naming.shown_url
-    try:
-        chain = find_chain(naming.scheme)
-    except ValueError as error:
-        raise _located(error, naming) from error.__cause__
-    parts = {**parts_of(chain), STREAM_PART: StreamSettings}
-    assigned = assign(parts, [Giver(spec.options, _foreign_names(spec, naming.scheme)) for spec in specifications])
-    transport = build(chain, naming.address, place, assigned)
+    if naming.error is not None:
+        raise naming.error from naming.error.__cause__
+    parts = {**parts_of(naming.chain), STREAM_PART: StreamSettings}
+    replaced = _replaced_names(resolved, naming.scheme)
+    givers = [Giver(each.options, frozenset() if each is naming else replaced) for each in resolved]
+    assigned = assign(parts, givers)
+    transport = build(naming.chain, naming.address, naming.where, assigned)
     of_stream = assigned[STREAM_PART]
     settings = StreamSettings.from_texts(
-        {name: given.text for name, given in of_stream.items()}, lambda name: of_stream[name].where if name else place
+        {name: given.text for name, given in of_stream.items()},
+        lambda name: of_stream[name].where if name else naming.where,
     )
     sources = {f"{part}.{name}": given.place for part, those in assigned.items() for name, given in those.items()}
-    sources["url"] = place
+    sources["url"] = naming.where
     return StreamSpec(transport, settings, sources)
 
 
-def _foreign_names(spec: Specification, scheme: str) -> frozenset[str]:
-    """The options of a transport that `spec` names and that is not used."""
-    if spec.scheme is None or spec.scheme == scheme:
-        return frozenset()
-    parts = parts_of(find_chain(spec.scheme))
-    plain = {name for options in parts.values() for name in options.fields()}
-    return frozenset(plain | {f"{part}.{name}" for part, options in parts.items() for name in options.fields()})
+@attrs.frozen
+class _Resolved:
+    """What one giver says, with the URL taken apart and its transport looked up."""
 
+    options: Mapping[str, Given]
+    #: Where the transport was given, for messages.
+    where: str = ""
+    #: Empty if there is no URL.
+    scheme: str = ""
+    address: str = ""
+    chain: Chain = ()
+    #: Why there is no chain although there is a scheme.
+    error: ValueError | None = None
 
-def _secret_names(scheme: str) -> frozenset[str]:
-    """Names of the secrets in a URL, as far as its transports are known."""
-    names: frozenset[str] = frozenset()
-    for member in scheme.lower().split("+"):
+    @classmethod
+    def of(cls, spec: Specification) -> Self:
+        if spec.url is None:
+            return cls(spec.options)
+        scheme, address, texts = split_url(spec.url)
+        chain: Chain = ()
+        error = None
         try:
-            names |= get_transport_class(member).config_type.secret_names()
-        except TransportLookupError:
-            continue  # whoever uses the URL is told so; until then the names of options tell secrets
-    return names
+            chain = find_chain(scheme)
+            shown = hide_secrets(spec.url, frozenset().union(*(each.config_type.secret_names() for each in chain)))
+        except ValueError as refusal:
+            shown = hide_secrets(spec.url.partition("?")[0])  # which options are secrets is not known
+            error = _located(refusal, spec.place)
+        where = f"{spec.place}: {shown}" if spec.place else shown
+        given = {name: Given(name, text, where) for name, text in texts.items()}
+        return cls({**spec.options, **given}, where, scheme, address, chain, error)
 
 
-def _located(error: ValueError, spec: Specification) -> ValueError:
+def _replaced_names(resolved: Sequence[_Resolved], scheme: str) -> frozenset[str]:
+    """The options of transports that are named and not used."""
+    names: set[str] = set()
+    for each in resolved:
+        if each.error is not None:  # it is not here, so its options are not known; whoever uses it is told
+            names.update(*(other.options for other in resolved))
+        elif each.scheme and each.scheme != scheme:
+            names.update(names_of(parts_of(each.chain)))
+    return frozenset(names)
+
+
+def _located(error: ValueError, place: str) -> ValueError:
     """The same error with the place where the scheme was given."""
-    if not spec.place:
+    if not place:
         return error
     if isinstance(error, TransportLookupError):
-        return TransportLookupError(error.message, url=spec.place, hint=error.hint)
-    return ValueError(f"{spec.place}: {error}")
+        located: ValueError = TransportLookupError(error.message, url=place, hint=error.hint)
+    else:
+        located = ValueError(f"{place}: {error}")
+    located.__cause__ = error.__cause__
+    return located

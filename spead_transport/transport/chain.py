@@ -19,6 +19,7 @@ from .registry import get_transport_class, known_schemes
 __all__ = [
     "Chain",
     "WrapperTransport",
+    "address_of",
     "build",
     "chain_of",
     "find_chain",
@@ -109,7 +110,7 @@ def find_chain(scheme: str, *, prefer: Mapping[str, str] | None = None) -> Chain
         As for :func:`get_transport_class`.
     """
     scheme = scheme.lower()
-    names = [scheme] if scheme in known_schemes() else scheme.split("+")
+    names = scheme.split("+") if "+" in scheme and scheme not in known_schemes() else [scheme]
     classes = tuple(get_transport_class(name, prefer=prefer) for name in names)
     for outer in classes[:-1]:
         if not issubclass(outer, WrapperTransport):
@@ -184,7 +185,7 @@ def transport_from_url(url: str, *, prefer: Mapping[str, str] | None = None) -> 
     scheme, address, texts = split_url(url)
     chain = find_chain(scheme, prefer=prefer)
     parts = parts_of(chain)
-    secret = frozenset[str]().union(*(options.secret_names() for options in parts.values()))
+    secret = frozenset().union(*(options.secret_names() for options in parts.values()))
     where = hide_secrets(url, secret)
     given = {name: Given(name, text, where) for name, text in texts.items()}
     return build(chain, address, where, assign(parts, [Giver(given)]))
@@ -198,6 +199,11 @@ def chain_of(transport: Transport[Any]) -> Sequence[Transport[Any]]:
     return members
 
 
+def address_of(transport: Transport[Any]) -> str:
+    """``scheme://address``, without any options."""
+    return join_url(*_ends(transport))
+
+
 def url_of(transport: Transport[Any], further: Mapping[str, Options] | None = None) -> str:
     """The URL that says the same, secrets included.
 
@@ -208,17 +214,18 @@ def url_of(transport: Transport[Any], further: Mapping[str, Options] | None = No
     further
         Further parts whose options are to stand in it.
     """
+    parts: dict[str, Options] = {part_name(member.scheme): member.config for member in chain_of(transport)}
+    return join_url(*_ends(transport), combine({**parts, **(further or {})}))
+
+
+def _ends(transport: Transport[Any]) -> tuple[str, str]:
+    """The scheme and the address of a URL."""
     members = chain_of(transport)
-    parts: dict[str, Options] = {part_name(member.scheme): member.config for member in members}
-    return join_url(
-        "+".join(member.scheme for member in members),
-        members[-1].config.address_text,
-        combine({**parts, **(further or {})}),
-    )
+    return "+".join(member.scheme for member in members), members[-1].config.address_text
 
 
 def shown_url(transport: Transport[Any], further: Mapping[str, Options] | None = None) -> str:
     """Like :func:`url_of`, for messages: without secrets."""
     configs = [member.config for member in chain_of(transport)]
-    secret = frozenset[str]().union(*(config.secret_names() for config in configs))
+    secret = frozenset().union(*(config.secret_names() for config in configs))
     return hide_secrets(url_of(transport, further), secret)

@@ -15,7 +15,7 @@ import attrs
 
 from .options import Options, unknown_name
 
-__all__ = ["Given", "Giver", "assign", "combine", "part_name"]
+__all__ = ["Given", "Giver", "assign", "combine", "names_of", "part_name"]
 
 
 @attrs.frozen
@@ -63,11 +63,10 @@ def assign(parts: Mapping[str, type[Options]], givers: Sequence[Giver]) -> dict[
     ValueError
         If a name is unknown to all parts; the message says where it was given.
     """
-    plain = {name for options in parts.values() for name in options.fields()}
-    dotted = {f"{part}.{name}" for part, options in parts.items() for name in options.fields()}
+    known = names_of(parts)
     for giver in givers:
-        for name in sorted(giver.options.keys() - plain - dotted - giver.optional):
-            raise ValueError(f"{giver.options[name].place}: {_unknown(name, parts, plain)}")
+        for name in sorted(giver.options.keys() - known - giver.optional):
+            raise ValueError(f"{giver.options[name].place}: {_unknown(name, parts, giver.optional)}")
     return {
         part: {name: given for name in options.fields() if (given := _find(part, name, givers)) is not None}
         for part, options in parts.items()
@@ -89,10 +88,16 @@ def combine(parts: Mapping[str, Options]) -> dict[str, str]:
     return combined
 
 
-def _unknown(name: str, parts: Mapping[str, type[Options]], plain: set[str]) -> str:
+def names_of(parts: Mapping[str, type[Options]]) -> set[str]:
+    """All names by which options of these parts can be given: plain ones, and those with a part."""
+    plain = {name for options in parts.values() for name in options.fields()}
+    return plain | {f"{part}.{name}" for part, options in parts.items() for name in options.fields()}
+
+
+def _unknown(name: str, parts: Mapping[str, type[Options]], optional: frozenset[str]) -> str:
     part, dot, option = name.rpartition(".")
     if not dot:
-        return unknown_name(name, plain)
+        return unknown_name(name, optional.union(*(options.fields() for options in parts.values())))
     if part in parts:
         return f"{part}: {unknown_name(option, parts[part].fields())}"
     return f"in {name!r}, {part!r} is no part of this stream (its parts: {', '.join(parts)})"

@@ -16,6 +16,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, unquote
 
@@ -103,7 +104,7 @@ def split_url(url: str) -> tuple[str, str, dict[str, str]]:
     return scheme.lower(), unquote(address), options
 
 
-def join_url(scheme: str, address: str, options: Mapping[str, str]) -> str:
+def join_url(scheme: str, address: str, options: Mapping[str, str] = MappingProxyType({})) -> str:
     """The opposite of :func:`split_url`."""
     query = "&".join(f"{quote(name)}={quote(text, safe=_UNQUOTED)}" for name, text in options.items())
     return f"{scheme}://{quote(address, safe=_UNQUOTED)}{'?' if query else ''}{query}"
@@ -131,7 +132,7 @@ def hide_secrets(url: str, names: frozenset[str] = frozenset()) -> str:
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """What to say of an option that does not exist."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, 1)
     suggestion = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown option {name!r}{suggestion} (known: {', '.join(names) or 'none'})"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
-__all__ = ["parse_quantity", "parse_whole"]
+__all__ = ["format_quantity", "parse_quantity", "parse_whole"]
 
 _PREFIXES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
     f"{letter}i": 1024**power for power, letter in enumerate("KMGT", 1)
@@ -28,6 +28,13 @@ _SECONDS: Final = {
 #: For each unit that a number can be wanted in, what it can be given in and the factor.
 _KNOWN: Final[Mapping[str, Mapping[str, Fraction]]] = {"bytes": _BYTES, "bytes/s": _RATES, "seconds": _SECONDS}
 _EXAMPLES: Final = {"bytes": "65536 or 8MiB", "bytes/s": "1e9 or 10Gbit/s", "seconds": "0.25 or 250ms"}
+
+#: The units that numbers are written in, the largest first.
+_WRITTEN: Final = {
+    "bytes": ("TiB", "GiB", "MiB", "KiB"),
+    "bytes/s": ("Tbit/s", "Gbit/s", "Mbit/s", "kbit/s"),
+    "seconds": ("s", "ms", "us", "ns"),
+}
 
 _DIGITS: Final = r"\d+(?:_\d+)*"
 # The exponent is short: a number with a billion digits would be computed to the last one.
@@ -85,3 +92,23 @@ def _parse(text: str, unit: str) -> Fraction:
         expected = f"known: {', '.join(known)}" if known else "expected none"
         raise ValueError(f"unknown unit {given!r} in {text!r} ({expected})")
     return Fraction(number) * known[given]
+
+
+def format_quantity(value: float, unit: str) -> str:
+    """A number as people write it, from which :func:`parse_quantity` makes exactly the same.
+
+    Parameters
+    ----------
+    value
+        The number.
+    unit
+        What it counts: sizes become ``8 MiB``, rates ``10 Gbit/s``, times ``250 ms``, if that is no longer.
+    """
+    plain = str(value)
+    candidates = [
+        f"{number} {name}"
+        for name in _WRITTEN.get(unit, ())
+        if (scaled := Fraction(plain) / _KNOWN[unit][name]).denominator == 1 and (number := str(scaled.numerator))
+    ]
+    exact = [text for text in candidates if len(text.split()[0]) <= 4]
+    return exact[0] if value and exact else plain
