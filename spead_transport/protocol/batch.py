@@ -14,6 +14,7 @@ cut anywhere as long as the whole SPEAD header is in the head; most often the he
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -151,15 +152,15 @@ class PacketBatch:
             body_sizes=self.body_sizes[index],
         )
 
-    @property
+    @cached_property
     def sizes(self) -> Offsets:
         """Size of each packet, in bytes."""
         return self.head_sizes + self.body_sizes
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Size of all packets together, in bytes."""
-        return int(self.head_sizes.sum() + self.body_sizes.sum())
+        return int(self.sizes.sum())
 
     def packets(self) -> Iterator[Bytes]:
         """Each packet as one block: a view where it lies in one piece, else a copy."""

@@ -92,9 +92,11 @@ class EventReadiness(Readiness):
 
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._lock = threading.Lock()
+        # Reentrant, because a leaked endpoint may be collected, and set this, in the thread that holds the lock.
+        self._lock = threading.RLock()
         self._condition = False
         self._woken = False
+        self._reported = False
 
     def __del__(self) -> None:
         if hasattr(self, "_fd"):  # not if the system refused to make one
@@ -122,18 +124,17 @@ class EventReadiness(Readiness):
 
     def _update(self, *, condition: bool | None = None, woken: bool | None = None) -> None:
         with self._lock:
-            before = self._condition or self._woken
             if condition is not None:
                 self._condition = condition
             if woken is not None:
                 self._woken = woken
-            after = self._condition or self._woken
-            if before == after:
-                return
-            if after:
-                os.eventfd_write(self._fd, 1)
-            else:
-                os.eventfd_read(self._fd)
+            # A loop, because both may have been changed from within this thread before it noted what is reported.
+            while (report := self._condition or self._woken) != self._reported:
+                if report:
+                    os.eventfd_write(self._fd, 1)
+                else:
+                    os.eventfd_read(self._fd)
+                self._reported = report
 
 
 class FdReadiness(Readiness):
