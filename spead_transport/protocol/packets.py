@@ -49,6 +49,8 @@ _Words: TypeAlias = npt.NDArray[np.uint64]
 _WORD: Final = 8
 #: Header word and the four pointers of every packet, in bytes.
 _PREFIX: Final = 5 * _WORD
+#: The header counts its item pointers with 16 bits; four of them are in every packet.
+_MAX_POINTERS: Final = 0xFFFF - 4
 #: Each packet has room for at least this much payload, in bytes.
 _MIN_PAYLOAD: Final = _WORD
 _BIG_ENDIAN: Final = np.dtype(">u8")
@@ -104,6 +106,10 @@ def plan_packets(
         for the flavour.
     """
     max_packet_size -= max_packet_size % _WORD
+    if num_pointers + 1 > _MAX_POINTERS:
+        if repeat_pointers:
+            raise ValueError(f"{num_pointers} item pointers cannot be repeated: a packet has {_MAX_POINTERS} at most")
+        max_packet_size = min(max_packet_size, _PREFIX + _WORD * _MAX_POINTERS + _MIN_PAYLOAD)
     room = (max_packet_size - _PREFIX - _MIN_PAYLOAD) // _WORD
     if room < 1 or (repeat_pointers and num_pointers + 1 > room):
         need = _PREFIX + _MIN_PAYLOAD + _WORD * (num_pointers + 1 if repeat_pointers else 1)
