@@ -15,6 +15,7 @@ from spead_transport.protocol.descriptor import Descriptor
 from spead_transport.protocol.outgoing import Heap
 from spead_transport.protocol.raw_descriptor import RawDescriptor, decode_descriptor, encode_descriptor
 
+from ..wire import addressed, immediate
 from . import strategies, wire
 from .strategies import Definition
 
@@ -201,7 +202,7 @@ def test_too_large_for_the_flavour(raw: RawDescriptor, bits: int, message: str) 
 def test_reserved_bits_of_a_shape_mean_nothing() -> None:
     """Only one bit of a dimension's first byte is the flag."""
     shape = bytes([0xFE, 0, 0, 0, 0, 5, 0xFF, 0, 0, 0, 0, 0])
-    data = wire.to_bytes(wire.packet([wire.immediate(0x14, 0x21), wire.addressed(0x12, 0)], shape))
+    data = wire.to_bytes(wire.packet([immediate(0x14, 0x21), addressed(0x12, 0)], shape))
     assert decode_descriptor(data, 0).shape == [5, None]
 
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from spead_transport.protocol.item import Item
 from spead_transport.protocol.received import RawItem
 
+from ..wire import addressed, immediate
 from . import strategies, wire
 from .strategies import Definition
-from .wire import addressed, immediate
 
 
 def _item(shape: Any, value: Any = None, **arguments: Any) -> Item:

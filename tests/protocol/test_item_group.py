@@ -18,9 +18,9 @@ from spead_transport.protocol.outgoing import Heap
 from spead_transport.protocol.received import Heap as ReceivedHeap
 from spead_transport.protocol.received import IncompleteHeap
 
+from ..wire import addressed, immediate
 from . import strategies, wire
 from .strategies import Definition
-from .wire import addressed, immediate
 
 U1: dict[str, Any] = {"description": "", "shape": (), "dtype": "u1"}
 
@@ -119,7 +119,7 @@ def test_refused_definitions_change_nothing() -> None:
 # ---------------------------------------------------------------------------------------------------- updating
 
 
-@given(strategies.unique_definitions(), strategies.FLAVOURS.filter(lambda flavour: flavour.heap_address_bits > 16))
+@given(strategies.unique_definitions(), strategies.ROOMY_FLAVOURS)
 def test_everything_arrives(definitions: list[Definition], flavour: Any) -> None:
     sender = ItemGroup(flavour=flavour)
     for one in definitions:

@@ -13,8 +13,8 @@ from spead_transport.protocol.flavour import Flavour
 from spead_transport.protocol.item import Item
 from spead_transport.protocol.outgoing import Heap, PacketGenerator
 
+from ..wire import addressed, immediate
 from . import wire
-from .wire import addressed, immediate
 
 
 def _item(value: Any, item_id: int = 0x1000, shape: Any = (None,), **arguments: Any) -> Item:
@@ -174,7 +174,7 @@ def test_empty_items_arrive_in_any_order_of_packets(sizes: list[int], max_packet
     expected = {0x1000 + number: bytes([number] * size) for number, size in enumerate(sizes)}
     for order in (packets, packets[::-1], packets[1::2] + packets[::2]):
         assert {item.id: item.tobytes() for item in wire.join(order).get_items()} == expected
-    (theirs,) = wire.spead2_receive(packets)
+    theirs = wire.spead2_receive(packets)
     assert {item_id: data for item_id, _, data in wire.spead2_summary(theirs)} == {
         item_id: data for item_id, data in expected.items() if data
     }

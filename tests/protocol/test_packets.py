@@ -23,8 +23,8 @@ from spead_transport.protocol.packets import (
 )
 from spead_transport.protocol.rejection import PacketError, Rejection
 
+from ..wire import addressed, immediate
 from . import wire
-from .wire import addressed, immediate
 
 # ---------------------------------------------------------------------------------------------------- encoding
 

@@ -1,8 +1,7 @@
-"""Packets and heaps made by hand."""
+"""Packets and heaps made by hand, and what each package makes of them."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -18,6 +17,8 @@ from spead_transport.protocol.outgoing import PacketGenerator
 from spead_transport.protocol.packets import Packet, decode_packet
 from spead_transport.protocol.received import Heap, RawItem
 
+from ..wire import immediate, raw_packet
+
 #: All of them, and the one that most streams have.
 ADDRESS_BITS = (8, 16, 24, 32, 40, 48, 56)
 BUG_COMPAT = range(BUG_COMPAT_PYSPEAD_0_5_2 + 1)
@@ -25,16 +26,6 @@ BUG_COMPAT = range(BUG_COMPAT_PYSPEAD_0_5_2 + 1)
 
 def flavour(heap_address_bits: int = 40, bug_compat: int = 0) -> Flavour:
     return Flavour(4, 64, heap_address_bits, bug_compat)
-
-
-def immediate(item_id: int, value: int, bits: int = 40) -> int:
-    """An item pointer that holds a value."""
-    return 1 << 63 | item_id << bits | value
-
-
-def addressed(item_id: int, address: int, bits: int = 40) -> int:
-    """An item pointer to the payload."""
-    return item_id << bits | address
 
 
 def words(*values: int) -> Pointers:
@@ -63,9 +54,9 @@ def packet(
     first = [immediate(1, cnt, bits)]
     if length >= 0:
         first.append(immediate(2, length, bits))
-    all_pointers = [*first, immediate(3, offset, bits), immediate(4, len(payload), bits), *pointers]
-    header = struct.pack(">BBBBHH", 0x53, 4, 8 - bits // 8, bits // 8, 0, len(all_pointers))
-    return header + struct.pack(f">{len(all_pointers)}Q", *all_pointers) + payload
+    return raw_packet(
+        [*first, immediate(3, offset, bits), immediate(4, len(payload), bits), *pointers], payload, bits
+    )
 
 
 def heap(pointers: Iterable[int], payload: bytes = b"", *, bits: int = 40, bug_compat: int = 0) -> Heap:
@@ -93,22 +84,20 @@ def summary(items: Iterable[RawItem]) -> list[tuple[int, bool, bytes]]:
     return [(item.id, item.is_immediate, item.tobytes()) for item in items]
 
 
-def spead2_receive(
-    packets: Iterable[bytes], bug_compat: int = 0
-) -> list[spead2.recv.Heap | spead2.recv.IncompleteHeap]:
-    """What spead2 makes of packets; it does not stop at a stop item."""
+def spead2_receive(packets: Iterable[bytes], bug_compat: int = 0) -> spead2.recv.Heap:
+    """The heap that spead2 makes of packets; it does not stop at a stop item."""
     queue = spead2.InprocQueue()
     stream = spead2.recv.Stream(
         spead2.ThreadPool(),
         spead2.recv.StreamConfig(bug_compat=bug_compat, stop_on_stop_item=False),
-        spead2.recv.RingStreamConfig(contiguous_only=False, heaps=64),
     )
     stream.add_inproc_reader(queue)
     for data in packets:
         queue.add_packet(data)
     queue.stop()
-    return list(stream)
+    (heap,) = stream
+    return heap
 
 
-def spead2_summary(heap: spead2.recv.Heap | spead2.recv.IncompleteHeap) -> list[tuple[int, bool, bytes]]:
+def spead2_summary(heap: spead2.recv.Heap) -> list[tuple[int, bool, bytes]]:
     return [(item.id, item.is_immediate, bytes(cast(Any, item))) for item in heap.get_items()]
