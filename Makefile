@@ -18,7 +18,7 @@ INSTALLED := $(shell cat $(STAMP) 2>/dev/null)
 PYTHON ?= $(or $(firstword $(INSTALLED)),python3.11)
 KEY := $(PYTHON) $(CURDIR)
 INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs/examples/*/pyproject.toml)
-CODE := spead_transport $(wildcard plugins/*/src) tests $(wildcard benchmarks docs/examples)
+CODE := spead_transport $(wildcard plugins/*/src) tests benchmarks docs
 
 .PHONY: help
 help: ## Print this list
