@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import types
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
 import attrs
 import pytest
@@ -40,8 +42,14 @@ def _examples(text: str) -> Iterator[_Example]:
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
-def test_page(page: Path) -> None:
-    """The blocks of a page are one program, in their order."""
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page are one program, in their order. It may write files and set environment variables."""
+    monkeypatch.chdir(tmp_path)
+    with mock.patch.dict(os.environ):
+        _run(page)
+
+
+def _run(page: Path) -> None:
     module = types.ModuleType("__main__")
     for example in _examples(page.read_text()):
         # The line breaks in front let a traceback name the line of the page.
