@@ -16,7 +16,7 @@ from ..protocol.packets import frame_packets
 
 __all__ = ["PacketFramer", "PacketWriter"]
 
-#: Bytes read at a time at most: about what the processor's cache holds.
+#: Bytes read at a time at most, which stay in the processor's cache.
 _BLOCK_BYTES: Final = 1 << 20
 #: Bytes written at a time: about what a socket takes, so that little is prepared in vain.
 _PIECE_BYTES: Final = 1 << 18
@@ -44,20 +44,20 @@ class PacketFramer:
 
     def __init__(self, max_packet_size: int) -> None:
         self._max_packet_size = max_packet_size
-        self._block: Bytes = np.empty(max(_BLOCK_BYTES, 2 * max_packet_size), np.uint8)
+        self._block: Bytes = np.empty(_BLOCK_BYTES, np.uint8)
         # What has been read and not handed out: the beginning of a packet.
         self._start = 0
         self._end = 0
 
     def room(self) -> memoryview:
         """Where to read the next bytes to; never empty. The last batch is not valid any more."""
-        if self._start == self._end:
-            self._start = self._end = 0
-        elif self._end > len(self._block) // 2:
-            waiting = self._end - self._start
-            self._block[:waiting] = self._block[self._start : self._end]
-            self._start, self._end = 0, waiting
-        return self._block.data[self._end :]
+        waiting = self._end - self._start
+        if self._end > len(self._block) // 2:
+            # A packet that fills half of the block needs a larger one: as its bytes come, not as it claims.
+            block = self._block if waiting <= len(self._block) // 2 else np.empty(2 * len(self._block), np.uint8)
+            block[:waiting] = self._block[self._start : self._end]
+            self._block, self._start, self._end = block, 0, waiting
+        return self._block.data[self._end : self._end + _BLOCK_BYTES]
 
     def packets(self, count: int) -> PacketBatch:
         """The packets that are complete, now that `count` bytes were read into the room. Valid until :meth:`room`."""

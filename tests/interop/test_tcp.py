@@ -124,6 +124,6 @@ async def test_asyncio(sender: str, receiver: str, acceptor: socket.socket) -> N
         return [heap async for heap in stream]
 
     async with asyncio.timeout(30):
-        heaps, *sizes = await asyncio.gather(collect(), *futures)
-    assert all(size > 0 for size in sizes)
+        heaps = await collect()
+        assert all(size > 0 for size in await asyncio.gather(*futures))
     check_received(package, iter(heaps))
