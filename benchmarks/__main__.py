@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .cases import CASES, LIMITS, Case
-from .contenders import PEER, contenders
+from .contenders import PEER, contenders, silenced
 from .measure import Comparison, Measurement, compare, measure_limit
 
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not cases:
         parser.error(f"no case's name has {options.only!r} in it")
     console = Console(width=None if sys.stdout.isatty() else 120)
-    with console.status("") as status:
+    with silenced(), console.status("") as status:
         limits = {}
         for name, (operate, nbytes) in LIMITS.items():
             status.update(name)

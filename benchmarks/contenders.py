@@ -16,7 +16,7 @@ import spead2.send.asyncio
 import spead_transport
 from spead_transport.engine.selection import ENVIRONMENT_VARIABLE, engine_names
 
-__all__ = ["PEER", "Contender", "contenders"]
+__all__ = ["PEER", "Contender", "contenders", "silenced"]
 
 
 @attrs.frozen
@@ -49,7 +49,19 @@ PEER = Contender("spead2", spead2)
 
 
 def contenders() -> list[Contender]:
-    """The peer, then each engine that is installed. Logging is switched off: it costs spead2 time."""
-    logging.getLogger("spead2").setLevel(logging.CRITICAL)
-    logging.getLogger("spead_transport").setLevel(logging.CRITICAL)
+    """The peer, then each engine that is installed."""
     return [PEER, *(Contender(engine, spead_transport, engine) for engine in engine_names())]
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Nobody logs anything meanwhile: it would cost time."""
+    loggers = [logging.getLogger(contender.library.__name__) for contender in contenders()]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
