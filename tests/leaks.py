@@ -34,15 +34,16 @@ class Resources:
         """Describes what exists now and did not then.
 
         Threads are given `grace` seconds: ending takes them a moment, in which they may hold on to what they worked
-        on. What belongs to objects that are only kept alive by a reference cycle is no leak: they are collected.
+        on; and so may those of native code, which are not in sight. What belongs to objects that are only kept alive
+        by a reference cycle is no leak: they are collected.
         """
         deadline = time.monotonic() + grace
-        while (threads := self._new_threads()) and time.monotonic() < deadline:
+        while (self._new_threads() or self._new_descriptors()) and time.monotonic() < deadline:
             gc.collect()
-            for thread in threads:
+            for thread in self._new_threads():
                 thread.join(_PAUSE)
-        if self._new_descriptors():
-            gc.collect()
+            if not self._new_threads() and self._new_descriptors():
+                time.sleep(_PAUSE)
         return [
             *(f"thread {thread.name!r} still runs" for thread in self._new_threads()),
             *(f"file descriptor {number} is still open: {what}" for number, what in self._new_descriptors().items()),

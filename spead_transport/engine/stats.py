@@ -10,7 +10,7 @@ import attrs
 
 from ..protocol.rejection import Rejection
 
-__all__ = ["CORE_STATS", "StreamStatConfig", "StreamStats"]
+__all__ = ["CORE_STATS", "EXTRA_STATS", "StreamStatConfig", "StreamStats"]
 
 D = TypeVar("D")
 

@@ -129,6 +129,14 @@ class _Endpoint:
         """For subclasses: close sockets and the like, and wake the readiness. Called once; nobody is inside."""
         raise NotImplementedError
 
+    def native_handle(self) -> object | None:
+        """For endpoints of native code: a PyCapsule that lets engines move packets without Python.
+
+        Its content is described in ``spead_transport.h``, which the distribution ``spead-transport-fastpath`` brings.
+        An engine that uses it does not call ``try_send`` or ``try_recv``, but closes this object in the end.
+        """
+        return None
+
     @contextmanager
     def _using(self) -> Iterator[None]:
         """For subclasses: wrap the body of ``try_send`` and ``try_recv``.

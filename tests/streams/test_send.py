@@ -193,9 +193,17 @@ def returns(call: Callable[..., object], **arguments: float) -> bool:
 
 def start_to_wait(stream: send.SyncStream) -> threading.Thread:
     """A thread that waits to send a heap until the stream is closed."""
-    thread = threading.Thread(
-        target=pytest.raises, args=(ClosedError, stream.send_heap, heap_of(np.zeros(9999, "u1")))
-    )
+
+    def wait() -> None:
+        while True:
+            try:
+                stream.send_heap(heap_of(np.zeros(9999, "u1")))
+            except BlockingIOError:
+                continue  # somebody else's heap is waiting, for a moment
+            except ClosedError:
+                return
+
+    thread = threading.Thread(target=wait)
     thread.start()
     return thread
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -10,9 +11,15 @@ from typing import Final
 import attrs
 
 from spead_transport.errors import EndOfStream
-from spead_transport.transport import Capabilities, EventReadiness, PacketBatch, PacketReceiver, PacketSender
+from spead_transport.transport import (
+    Capabilities,
+    EventReadiness,
+    PacketBatch,
+    PacketReceiver,
+    PacketSender,
+)
 
-from .queue import InprocQueue, Subscription
+from .queue import Channel, ChannelReader, InprocQueue, Subscription
 
 __all__ = ["CAPABILITIES", "InprocReceiver", "InprocSender"]
 
@@ -80,6 +87,15 @@ class InprocSender(PacketSender):
     def num_destinations(self) -> int:
         return len(self._queues)
 
+    def channels(self, make: Callable[[], Channel]) -> list[Channel] | None:
+        """For engines of native code: the channel of each queue; ``None`` if one has to be reached through Python.
+
+        See :meth:`InprocQueue.channel`.
+        """
+        channels = [queue.channel(make) for queue in self._queues]
+        found = [channel for channel in channels if channel is not None]
+        return found if len(found) == len(channels) else None
+
     def try_send(self, batch: PacketBatch) -> int:
         with self._using():
             if not 0 <= batch.destination < len(self._queues):
@@ -92,6 +108,21 @@ class InprocSender(PacketSender):
         self._writable.wake()
         if self._on_close is not None:
             self._on_close()
+
+
+class _AnyReadable(EventReadiness):
+    """Reports what an event and the readers of channels report, and what it is told itself."""
+
+    def __init__(self, event: EventReadiness, readers: Sequence[ChannelReader]) -> None:
+        super().__init__()
+        self._members = (event, *readers)
+        self._epoll = select.epoll()
+        self._epoll.register(super().fileno(), select.EPOLLIN)
+        for member in self._members:
+            self._epoll.register(member.fileno(), select.EPOLLIN)
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
 
 
 class InprocReceiver(PacketReceiver):
@@ -122,14 +153,16 @@ class InprocReceiver(PacketReceiver):
             raise ValueError("an in-process receiver needs at least one queue")
         self._queues = queues
         self._on_close = on_close
-        self._readable = EventReadiness()
+        self._event = EventReadiness()
         self._subscriptions: deque[Subscription] = deque()
         with ExitStack() as undo:
             for queue in queues:
-                self._subscriptions.append(queue.subscribe(self._readable))
+                self._subscriptions.append(queue.subscribe(self._event))
                 undo.callback(self._subscriptions[-1].cancel)
             super().__init__(url or _url(queues), _capabilities(queues))
             undo.pop_all()
+        readers = [subscription.reader for subscription in self._subscriptions if subscription.reader is not None]
+        self._readable = _AnyReadable(self._event, readers) if readers else self._event
 
     @property
     def queues(self) -> tuple[InprocQueue, ...]:
@@ -140,15 +173,31 @@ class InprocReceiver(PacketReceiver):
     def readable(self) -> EventReadiness:
         return self._readable
 
+    def take_over(self, make: Callable[[], Channel]) -> Channel | None:
+        """For engines of native code, which then receive from the channel and leave this object to be closed.
+
+        Returns
+        -------
+        Channel or None
+            See :meth:`InprocQueue.channel`; ``None`` too if there are several queues. Nothing has changed then.
+        """
+        with self._using():
+            channel = self._queues[0].channel(make, leaving=self._event) if len(self._queues) == 1 else None
+            if channel is not None:
+                for subscription in self._subscriptions:
+                    subscription.cancel()
+                self._subscriptions.clear()
+            return channel
+
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():
             batch = self._take(limit)
             if not len(batch):
                 # Looking again after clearing: what came in between set a readiness that was set already.
-                self._readable.clear()
+                self._event.clear()
                 batch = self._take(limit)
                 if len(batch):
-                    self._readable.set()
+                    self._event.set()
             return batch
 
     def drops(self) -> dict[str, int]:
@@ -168,7 +217,7 @@ class InprocReceiver(PacketReceiver):
             if batch is not None:
                 return batch
         if ended == len(self._queues):
-            self._readable.set()
+            self._event.set()
             raise EndOfStream
         return PacketBatch.of([])
 

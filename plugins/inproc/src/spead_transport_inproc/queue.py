@@ -12,7 +12,8 @@ import itertools
 import os
 import threading
 import weakref
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
 
 import attrs
 import numpy as np
@@ -40,6 +41,55 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class ChannelReader(Protocol):
+    """One receiver's access to a channel."""
+
+    def fileno(self) -> int:
+        """A file descriptor that polls readable when :meth:`pop` may have something to say."""
+        ...
+
+    def pop(self) -> PacketBatch | None:
+        """The batch that waits longest, ``None`` if there is none now.
+
+        Raises
+        ------
+        EndOfStream
+            If the channel was stopped and is empty.
+        """
+        ...
+
+
+class Channel(Protocol):
+    """Where the packets of a queue wait when an engine of native code reaches for them, without Python."""
+
+    def push(self, batch: PacketBatch) -> None:
+        """Add a copy of packets.
+
+        Raises
+        ------
+        TransportError
+            If the channel was stopped.
+        """
+        ...
+
+    def reader(self) -> ChannelReader: ...
+
+    def stop(self) -> None:
+        """Take no more packets; readers get those that wait, and then the end."""
+        ...
+
+    def set_ending(self, ending: bool) -> None:
+        """Say whether the first reader that finds nothing left stops the channel."""
+        ...
+
+    @property
+    def stopped(self) -> bool: ...
+
+    def tallies(self) -> tuple[int, int, int, int, int, int]:
+        """Packets and bytes that came in, that went out, and that waited at most."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +168,7 @@ class InprocQueue:
         self._room = threading.Condition(self._lock)
         self._lanes = [Lane()]
         self._blocked: weakref.WeakSet[EventReadiness] = weakref.WeakSet()
+        self._channel: Channel | None = None
         self._stopped = False
         #: No more senders are expected: the first receiver that finds nothing left stops the queue.
         self._ending = False
@@ -128,7 +179,7 @@ class InprocQueue:
         self._discarded = Tally()
 
     def __repr__(self) -> str:
-        state = "stopped, " if self._stopped else ""
+        state = "stopped, " if self.stopped else ""
         return f"<{type(self).__name__} {self._name}: {state}{self._waiting().packets} packets waiting>"
 
     @property
@@ -144,7 +195,7 @@ class InprocQueue:
     @property
     def stopped(self) -> bool:
         """Whether the queue takes no more packets."""
-        return self._stopped
+        return self._stopped or (self._channel is not None and self._channel.stopped)
 
     def add_packet(self, packet: BufferLike, timeout: float | None = None) -> None:
         """Add a copy of a packet, whatever its bytes are.
@@ -172,7 +223,7 @@ class InprocQueue:
         entry = Entry(content, 1, len(content))
         with self._lock:
             self._check_process()
-            if self._stopped:
+            if self.stopped:
                 raise Stopped(f"{self!r} takes no more packets")
             if self._bounded:
                 self._wait_for_room(np.array([entry.nbytes], np.int64), timeout)
@@ -197,7 +248,7 @@ class InprocQueue:
         owned = None if self._bounded else Entry.copy_of(batch)  # large copies are best made without the lock
         with self._lock:
             self._check_process()
-            if self._stopped:
+            if self.stopped:
                 raise self._error("the queue was stopped", errno.ECANCELED)
             if owned is None:
                 count = self._make_room(batch.sizes)
@@ -213,10 +264,15 @@ class InprocQueue:
             return owned.packets
 
     def subscribe(self, readable: EventReadiness) -> Subscription:
-        """For receivers: take part in receiving. `readable` is set whenever there may be something to take."""
+        """For receivers: take part in receiving. `readable` is set whenever there may be something to take.
+
+        If the packets wait in a channel, the subscription has a reader, whose file descriptor says so instead.
+        """
         with self._lock:
             self._check_process()
             lane = self._lanes[0]
+            if self._channel is not None:
+                return Subscription(self, lane, readable, self._channel.reader())
             if self._mode == "fanout" and lane.readers:
                 lane = Lane()
                 self._lanes.append(lane)
@@ -224,6 +280,28 @@ class InprocQueue:
             if lane.entries or self._stopped or self._ending:
                 readable.set()
             return Subscription(self, lane, readable)
+
+    def channel(self, make: Callable[[], Channel], leaving: EventReadiness | None = None) -> Channel | None:
+        """For engines of native code: where the packets wait from now on, to be reached without Python.
+
+        Parameters
+        ----------
+        make
+            Makes the channel, if the queue has none yet. One that it has stays, whoever made it.
+        leaving
+            The readiness of a subscription that is about to be cancelled.
+
+        Returns
+        -------
+        Channel or None
+            ``None`` if the packets stay here: the queue has a bound or fan-out, or is received from by Python code.
+        """
+        with self._lock:
+            self._check_process()
+            others = [readable for readable in self._lanes[0].readers if readable is not leaving]
+            if self._channel is None and not (self._bounded or self._mode == "fanout" or others):
+                self._move_to(make())
+            return self._channel
 
     def stop(self) -> None:
         """Take no more packets; receivers get those that wait, and then the end. Harmless to repeat."""
@@ -234,16 +312,17 @@ class InprocQueue:
     def statistics(self) -> InprocStatistics:
         """A snapshot of what was counted."""
         with self._lock:
+            came, went, peak = self._through_channel()
             waiting = self._waiting()
             return InprocStatistics(
-                packets_in=self._in.packets,
-                bytes_in=self._in.nbytes,
-                packets_out=self._out.packets,
-                bytes_out=self._out.nbytes,
+                packets_in=self._in.packets + came.packets,
+                bytes_in=self._in.nbytes + came.nbytes,
+                packets_out=self._out.packets + went.packets,
+                bytes_out=self._out.nbytes + went.nbytes,
                 packets_waiting=waiting.packets,
                 bytes_waiting=waiting.nbytes,
-                peak_packets=self._peak.packets,
-                peak_bytes=self._peak.nbytes,
+                peak_packets=max(self._peak.packets, peak.packets),
+                peak_bytes=max(self._peak.nbytes, peak.nbytes),
                 packets_dropped=self._dropped.packets,
                 bytes_dropped=self._dropped.nbytes,
                 packets_discarded=self._discarded.packets,
@@ -273,12 +352,44 @@ class InprocQueue:
         return ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit is not None)
 
     def _waiting(self) -> Tally:
-        total = Tally()
+        came, went, _ = self._through_channel()
+        total = Tally(came.packets - went.packets, came.nbytes - went.nbytes)
         for lane in self._lanes:
             total.add(lane.waiting.packets, lane.waiting.nbytes)
         return total
 
+    def _through_channel(self) -> tuple[Tally, Tally, Tally]:
+        """What came into the channel, what went out, and what waited in it at most."""
+        if self._channel is None:
+            return Tally(), Tally(), Tally()
+        came, came_bytes, went, went_bytes, peak, peak_bytes = self._channel.tallies()
+        return Tally(came, came_bytes), Tally(went, went_bytes), Tally(peak, peak_bytes)
+
+    def _move_to(self, channel: Channel) -> None:
+        """Let what waits go on waiting in `channel`, where it is counted anew."""
+        lane = self._lanes[0]
+        self._in.add(-lane.waiting.packets, -lane.waiting.nbytes)
+        for entry in lane.entries:
+            channel.push(entry.batch())
+        lane.entries.clear()
+        lane.waiting = Tally()
+        self._channel = channel
+        self._tell_channel()
+
+    def _tell_channel(self) -> None:
+        if self._channel is not None:
+            self._channel.set_ending(self._ending)
+            if self._stopped:
+                self._channel.stop()
+
+    def _set_ending(self, ending: bool) -> None:
+        self._ending = ending
+        self._tell_channel()
+        if ending:
+            self._wake_all()
+
     def _wake_all(self) -> None:
+        self._tell_channel()
         for lane in tuple(self._lanes):
             lane.wake()
         self._wake_writers()
@@ -293,6 +404,9 @@ class InprocQueue:
         self._room.notify_all()
 
     def _push(self, entry: Entry) -> None:
+        if self._channel is not None:
+            self._channel.push(entry.batch())
+            return
         self._in.add(entry.packets, entry.nbytes)
         if len(self._lanes) > 1 and isinstance(entry.content, PacketBatch):
             entry = attrs.evolve(entry, content=attrs.evolve(entry.content, adoptable=False))
@@ -379,10 +493,14 @@ class InprocQueue:
 class Subscription:
     """A receiver's part in a queue; made by :meth:`InprocQueue.subscribe`."""
 
-    def __init__(self, queue: InprocQueue, lane: Lane, readable: EventReadiness) -> None:
+    def __init__(
+        self, queue: InprocQueue, lane: Lane, readable: EventReadiness, reader: ChannelReader | None = None
+    ) -> None:
         self._queue = queue
         self._lane = lane
         self._readable = readable
+        #: Access to the channel that the packets wait in, if they do.
+        self.reader = reader
         self._dropped = 0
 
     def take(self, limit: int) -> PacketBatch | None:
@@ -394,6 +512,8 @@ class Subscription:
             If the queue was stopped and is empty.
         """
         queue = self._queue
+        if self.reader is not None:
+            return self.reader.pop()
         with queue._lock:
             self._note_drops()
             entries = queue._take(self._lane, limit)
@@ -407,7 +527,9 @@ class Subscription:
 
     def cancel(self) -> None:
         """Receive no more."""
-        if not self._queue._foreign:
+        if self.reader is not None:
+            self.reader = None
+        elif not self._queue._foreign:
             with self._queue._lock:
                 self._queue._leave(self._lane, self._readable)
 

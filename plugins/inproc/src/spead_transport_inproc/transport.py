@@ -99,7 +99,7 @@ class _NamedQueue(InprocQueue):
             If the queue was made with another configuration.
         """
         with self._lock:
-            if self._released or (self._stopped and (self._ending or not self._waiting().packets)):
+            if self._released or (self.stopped and (self._ending or not self._waiting().packets)):
                 return False
             if config != self.config:
                 raise TransportError(
@@ -110,7 +110,7 @@ class _NamedQueue(InprocQueue):
                 )
             if sender:
                 self._senders += 1
-                self._ending = False
+                self._set_ending(False)
             else:
                 self._receivers += 1
             return True
@@ -125,8 +125,7 @@ class _NamedQueue(InprocQueue):
             else:
                 self._receivers -= 1
             if self._senders == 0 and sender:
-                self._ending = True
-                self._wake_all()
+                self._set_ending(True)
             if self._senders or self._receivers or (sender and self._waiting().packets):
                 return False
             self._released = True

@@ -129,6 +129,7 @@ class UdpReceiver(PacketReceiver):
     ) -> None:
         self._sources = {sock.fileno(): _Source(sock, _kernel_drops(sock)) for sock in sockets}
         self._max_packet_size = max_packet_size
+        self._gro = gro
         if gro:
             for sock in sockets:
                 enable_gro(sock)
@@ -177,6 +178,20 @@ class UdpReceiver(PacketReceiver):
     @property
     def readable(self) -> FdReadiness:
         return self._readable
+
+    @property
+    def max_packet_size(self) -> int:
+        """Larger packets are dropped and counted, in bytes."""
+        return self._max_packet_size
+
+    @property
+    def gro(self) -> bool:
+        """Whether the kernel may put packets together."""
+        return self._gro
+
+    def filenos(self) -> list[int]:
+        """The sockets' file descriptors."""
+        return list(self._sources)
 
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():

@@ -120,6 +120,20 @@ class UdpSender(PacketSender):
         return self._writable
 
     @property
+    def gso(self) -> bool:
+        """Whether the kernel may cut blocks into packets."""
+        return any(destination.largest_segment for destination in self._destinations)
+
+    @property
+    def addresses(self) -> list[SocketAddress]:
+        """The address of each destination, all of the socket's family."""
+        return [destination.address for destination in self._destinations]
+
+    def fileno(self) -> int:
+        """The socket's file descriptor, -1 after :meth:`close`."""
+        return self._socket.fileno()
+
+    @property
     def num_destinations(self) -> int:
         return len(self._destinations)
 
