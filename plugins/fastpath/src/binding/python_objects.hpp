@@ -1,0 +1,101 @@
+// Names of the Python package that the binding needs, and small conversions. Everything here wants the GIL, unless it
+// says otherwise.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "errors.hpp"
+
+namespace spead::python {
+
+namespace nb = nanobind;
+
+// Objects that are looked up once, when the module is imported, and attribute names.
+struct Names {
+    Names();
+
+    nb::object heap;
+    nb::object incomplete_heap;
+    nb::object flavour;
+    nb::object packet_batch;
+    nb::object obtain;
+    nb::object empty;
+    nb::object frombuffer;
+    nb::object uint8;
+    nb::object uint64;
+    nb::object int64;
+    nb::object no_bytes;
+    nb::object no_pointers;
+    nb::object transport_error;
+    nb::object closed_error;
+    nb::object broken_transport_error;
+    nb::object busy_error;
+    nb::object end_of_stream;
+    nb::object empty_error;
+    nb::object stopped;
+    nb::object logger;
+
+    static const Names &get();
+};
+
+// Import what Names holds; to be called once.
+void load_names();
+
+// An attribute by a name that is a literal, which is made a Python string only once.
+#define SPEAD_ATTRIBUTE(object, name)                                                       \
+    ([](nb::handle of) {                                                                    \
+        static PyObject *const interned = PyUnicode_InternFromString(name);                 \
+        PyObject *value = PyObject_GetAttr(of.ptr(), interned);                             \
+        if (!value) nb::raise_python_error();                                               \
+        return nb::steal(value);                                                            \
+    }(object))
+
+// An exception as spead_transport.errors defines it.
+nb::object make_exception(const Error &error, const std::string &url);
+[[noreturn]] void raise(const Error &error, const std::string &url);
+
+// What a Python exception means to a runner.
+Error error_from(nb::python_error &exception);
+
+// Keeps an object alive. The last copy may be destroyed by any thread, with or without the GIL.
+std::shared_ptr<void> keep_alive(nb::object object);
+
+// Write to the package's log. Gets the GIL itself.
+void write_log(bool is_error, const std::string &message) noexcept;
+
+// Has the GIL during its life, if it can be had: not after the interpreter's end, when other threads than the last one must
+// leave it alone.
+class MaybeAcquire {
+public:
+    MaybeAcquire();
+    explicit operator bool() const noexcept { return has_; }
+
+    // Let go of objects; without the GIL they are left to themselves.
+    template <typename... Objects>
+    void drop(Objects &...objects) const noexcept {
+        if (has_)
+            (objects.reset(), ...);
+        else
+            (objects.release(), ...);
+    }
+
+private:
+    std::optional<nb::gil_scoped_acquire> acquire_;
+    bool has_;
+};
+
+// The GIL is released during its life, if `wanted`, unless the interpreter is at its end.
+class MaybeRelease {
+public:
+    explicit MaybeRelease(bool wanted = true);
+
+private:
+    std::optional<nb::gil_scoped_release> release_;
+};
+
+}  // namespace spead::python

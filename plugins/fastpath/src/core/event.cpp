@@ -1,0 +1,79 @@
+#include "event.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdint>
+#include <system_error>
+
+namespace spead {
+
+namespace {
+
+int check(int result, const char *what) {
+    if (result < 0) throw std::system_error(errno, std::generic_category(), what);
+    return result;
+}
+
+}  // namespace
+
+FileDescriptor::~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+}
+
+Event::Event() : fd_(check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
+
+void Event::set() noexcept {
+    if (set_.load(std::memory_order_relaxed)) return;
+    const std::lock_guard lock(mutex_);
+    if (set_.exchange(true, std::memory_order_relaxed)) return;
+    const std::uint64_t one = 1;
+    // Can only fail if the counter were to overflow, and it is 0.
+    [[maybe_unused]] const ssize_t written = write(fd_.get(), &one, sizeof one);
+}
+
+void Event::clear() noexcept {
+    if (!set_.load(std::memory_order_relaxed)) return;
+    const std::lock_guard lock(mutex_);
+    if (!set_.exchange(false, std::memory_order_relaxed)) return;
+    std::uint64_t count;
+    [[maybe_unused]] const ssize_t taken = read(fd_.get(), &count, sizeof count);
+}
+
+Poller::Poller() : fd_(check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {}
+
+void Poller::add(int fd, bool writable) {
+    epoll_event event{};
+    event.events = writable ? EPOLLOUT : EPOLLIN;
+    event.data.fd = fd;
+    check(epoll_ctl(fd_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+}
+
+void Poller::remove(int fd) noexcept { epoll_ctl(fd_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+Waited wait_readable(int fd, double seconds) noexcept {
+    pollfd entry{fd, POLLIN, 0};
+    timespec limit{};
+    if (seconds >= 0) {
+        seconds = std::min(seconds, 1e9);
+        limit.tv_sec = static_cast<time_t>(seconds);
+        limit.tv_nsec = static_cast<long>((seconds - std::floor(seconds)) * 1e9);
+    }
+    const int count = ppoll(&entry, 1, seconds < 0 ? nullptr : &limit, nullptr);
+    if (count > 0) return Waited::ready;
+    return count == 0 ? Waited::timed_out : Waited::interrupted;
+}
+
+double monotonic_time() noexcept {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+}  // namespace spead

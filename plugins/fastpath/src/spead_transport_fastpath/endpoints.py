@@ -1,0 +1,45 @@
+"""From the endpoints of a transport to their native counterparts.
+
+An endpoint of native code brings its own (``native_handle``). For the bundled transports, written in Python,
+this library has counterparts that use the same sockets. All others are called from the library, once for each batch.
+"""
+
+from __future__ import annotations
+
+from spead_transport_inproc import InprocReceiver, InprocSender
+from spead_transport_udp import UdpReceiver, UdpSender
+
+from spead_transport.transport import PacketReceiver, PacketSender
+
+from . import _native
+
+__all__ = ["native_receiver", "native_sender"]
+
+
+def native_sender(sender: PacketSender) -> _native.Sender:
+    """What drives `sender` natively."""
+    handle = sender.native_handle()
+    if handle is not None:
+        return _native.Sender.from_capsule(sender, handle)
+    if type(sender) is UdpSender:
+        return _native.Sender.from_socket(sender, sender.fileno(), sender.addresses, sender.gso)
+    if type(sender) is InprocSender:
+        channels = sender.channels(_native.PacketQueue)
+        queues = [channel for channel in channels or () if isinstance(channel, _native.PacketQueue)]
+        if len(queues) == sender.num_destinations:
+            return _native.Sender.from_queues(sender, queues)
+    return _native.Sender.from_python(sender)
+
+
+def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
+    """What drives `receiver` natively."""
+    handle = receiver.native_handle()
+    if handle is not None:
+        return _native.Receiver.from_capsule(receiver, handle)
+    if type(receiver) is UdpReceiver:
+        return _native.Receiver.from_sockets(receiver, receiver.filenos(), receiver.max_packet_size, receiver.gro)
+    if type(receiver) is InprocReceiver:
+        channel = receiver.take_over(_native.PacketQueue)
+        if isinstance(channel, _native.PacketQueue):
+            return _native.Receiver.from_queues(receiver, [channel])
+    return _native.Receiver.from_python(receiver)

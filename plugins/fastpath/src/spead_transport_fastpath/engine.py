@@ -1,0 +1,198 @@
+"""The native engine, as ``spead_transport`` asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from spead_transport.engine.interface import (
+    Completion,
+    EndPolicy,
+    Engine,
+    HeapAssembler,
+    HeapEncoder,
+    NumberedHeap,
+    ReceivedHeap,
+    ReceiveRunner,
+    SendRunner,
+)
+from spead_transport.engine.memory import MemoryAllocator
+from spead_transport.engine.recv_config import MEMCPY_NONTEMPORAL, RingStreamConfig
+from spead_transport.engine.recv_config import StreamConfig as ReceiveConfig
+from spead_transport.engine.send_config import GroupMode
+from spead_transport.engine.send_config import StreamConfig as SendConfig
+from spead_transport.engine.stats import EXTRA_STATS, StreamStatConfig, StreamStats
+from spead_transport.engine.thread_pool import ThreadPool
+from spead_transport.protocol.batch import PacketBatch
+from spead_transport.transport import Capabilities, PacketReceiver, PacketSender
+
+from . import _native
+from .endpoints import native_receiver, native_sender
+
+__all__ = ["NativeEngine"]
+
+
+def _assign_worker(thread_pool: ThreadPool) -> _native.Worker:
+    return thread_pool.workers("native", _native.Workers, _native.Workers).assign()
+
+
+class NativeEncoder(HeapEncoder):
+    """Cuts heaps into packets, natively."""
+
+    def __init__(self, config: SendConfig, capabilities: Capabilities) -> None:
+        self._config = _send_config(config, capabilities.largest_batch)
+
+    def encode(self, heaps: Sequence[NumberedHeap], mode: GroupMode) -> Iterator[tuple[PacketBatch, float]]:
+        yield from _native.encode(heaps, mode.value, self._config)
+
+
+class NativeAssembler(HeapAssembler):
+    """Puts heaps together, natively."""
+
+    def __init__(self, config: ReceiveConfig, ring_config: RingStreamConfig) -> None:
+        self._stats_config = (*config.stats, *EXTRA_STATS)
+        self._native = _native.Assembler(_receive_settings(config, ring_config, "all"))
+
+    @property
+    def stopped(self) -> bool:
+        return self._native.stopped
+
+    def add(self, batch: PacketBatch, now: float) -> list[ReceivedHeap]:
+        return self._native.add(batch, now)
+
+    def flush(self) -> list[ReceivedHeap]:
+        return self._native.flush()
+
+    def stats(self) -> StreamStats:
+        return _stream_stats(self._stats_config, self._native.statistics())
+
+
+class NativeSendRunner(SendRunner):
+    """Drives a sender natively; one that is written in Python is called once for each batch."""
+
+    def __init__(self, sender: PacketSender, config: SendConfig, thread_pool: ThreadPool) -> None:
+        self._thread_pool = thread_pool
+        self._native = _native.SendRunner(
+            native_sender(sender), _send_config(config, sender.capabilities.largest_batch)
+        )
+
+    def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+        return self._native.send(heaps, mode.value, timeout)
+
+    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion) -> None:
+        if not self._native.submit(heaps, mode.value, completion):
+            self._native.drive_with(_assign_worker(self._thread_pool), self._thread_pool)
+
+    def flush(self, timeout: float | None) -> None:
+        self._native.flush(timeout)
+
+    def close(self) -> None:
+        self._native.close()
+
+
+class NativeReceiveRunner(ReceiveRunner):
+    """Drives receivers natively; one that is written in Python is called once for each batch."""
+
+    def __init__(
+        self,
+        config: ReceiveConfig,
+        ring_config: RingStreamConfig,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> None:
+        self._stats_config = (*config.stats, *EXTRA_STATS)
+        self._thread_pool = thread_pool
+        self._native = _native.ReceiveRunner(_receive_settings(config, ring_config, end))
+
+    def add_reader(self, receiver: PacketReceiver, *, worker: bool) -> None:
+        driver = _assign_worker(self._thread_pool) if worker else None
+        self._native.add_reader(native_receiver(receiver), driver)
+
+    def start(self) -> None:
+        self._native.start()
+
+    def get_nowait(self) -> ReceivedHeap:
+        return self._native.get_nowait()
+
+    def get(self, timeout: float | None) -> ReceivedHeap:
+        return self._native.get(timeout)
+
+    def fileno(self) -> int:
+        return self._native.fileno()
+
+    def stop(self) -> None:
+        self._native.stop()
+
+    def stats(self) -> StreamStats:
+        return _stream_stats(self._stats_config, self._native.statistics())
+
+    def drops(self) -> dict[str, int]:
+        return self._native.drops()
+
+    @property
+    def waiting(self) -> int:
+        return self._native.waiting
+
+
+class NativeEngine(Engine):
+    """See :class:`~spead_transport.engine.interface.Engine`."""
+
+    name: ClassVar[str] = "native"
+
+    def encoder(self, config: SendConfig, capabilities: Capabilities) -> NativeEncoder:
+        return NativeEncoder(config, capabilities)
+
+    def assembler(self, config: ReceiveConfig, ring_config: RingStreamConfig) -> NativeAssembler:
+        return NativeAssembler(config, ring_config)
+
+    def send_runner(self, sender: PacketSender, config: SendConfig, thread_pool: ThreadPool) -> NativeSendRunner:
+        return NativeSendRunner(sender, config, thread_pool)
+
+    def receive_runner(
+        self,
+        config: ReceiveConfig,
+        ring_config: RingStreamConfig,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> NativeReceiveRunner:
+        return NativeReceiveRunner(config, ring_config, thread_pool, end)
+
+
+def _send_config(config: SendConfig, largest_batch: int | None) -> _native.SendConfig:
+    return _native.SendConfig(
+        max_packet_size=config.max_packet_size,
+        rate=config.rate,
+        burst_size=config.burst_size,
+        max_heaps=config.max_heaps,
+        burst_rate_ratio=config.burst_rate_ratio,
+        largest_batch=largest_batch or 0,
+    )
+
+
+def _receive_settings(
+    config: ReceiveConfig, ring_config: RingStreamConfig, end: EndPolicy
+) -> _native.ReceiveSettings:
+    # The default allocator's memory is ordinary memory, of which the library has a pool of its own.
+    own_memory = type(config.memory_allocator) is MemoryAllocator
+    return _native.ReceiveSettings(
+        max_heaps=config.max_heaps,
+        substreams=config.substreams,
+        bug_compat=config.bug_compat,
+        nontemporal=config.memcpy == MEMCPY_NONTEMPORAL,
+        stop_on_stop_item=config.stop_on_stop_item,
+        allow_unsized_heaps=config.allow_unsized_heaps,
+        allow_out_of_order=config.allow_out_of_order,
+        max_heap_size=config.max_heap_size,
+        explicit_start=config.explicit_start,
+        ring_heaps=ring_config.heaps,
+        contiguous_only=ring_config.contiguous_only,
+        keep_payload_ranges=ring_config.incomplete_keep_payload_ranges,
+        end_with_any=end == "any",
+        allocator=None if own_memory else config.memory_allocator,
+    )
+
+
+def _stream_stats(config: Sequence[StreamStatConfig], statistics: tuple[list[int], list[int]]) -> StreamStats:
+    """The library's counters around those of the user's own, which engines do not touch."""
+    core, extra = statistics
+    return StreamStats(config, [*core, *[0] * (len(config) - len(core) - len(extra)), *extra])
