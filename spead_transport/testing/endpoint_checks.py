@@ -16,7 +16,8 @@ import attrs
 
 from ..errors import BusyError, ClosedError, TransportError
 from ..protocol.batch import PacketBatch
-from ..transport import Capabilities, PacketReceiver, PacketSender, Readiness
+from ..transport import Capabilities, PacketReceiver, PacketSender, Readiness, WrapperTransport
+from ..transport.chain import url_of
 from .check import Checks, expect, raises
 from .packets import FEW, PATIENCE, bytes_of, in_thread, make_batch, receive, same_packets, send, settle, transfer
 from .subject import TransportUnderTest
@@ -33,7 +34,8 @@ _check = ENDPOINT_CHECKS.add
 @_check("The configuration as a URL, for messages: without secrets, which config.to_url keeps.")
 def url_and_configuration_say_the_same(subject: TransportUnderTest) -> None:
     transport = subject.transport.from_url(subject.receiver_url())
-    url = transport.config.to_url(transport.scheme)
+    wraps = isinstance(transport, WrapperTransport)
+    url = url_of(transport) if wraps else transport.config.to_url(transport.scheme)
     again = subject.transport.from_url(url)
     expect(again == transport, f"{url} makes {again!r}, which is not equal to {transport!r}")
     expect(hash(again) == hash(transport), "equal transports have different hashes")

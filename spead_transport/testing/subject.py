@@ -51,9 +51,10 @@ class TransportUnderTest:
 
         By default the first one's URL, with the addresses of all, separated by commas.
         """
-        _, _, options = receivers[0].url.partition("?")
+        scheme, _, rest = receivers[0].url.partition("://")
+        _, _, options = rest.partition("?")
         addresses = ",".join(receiver.url.partition("://")[2].partition("?")[0] for receiver in receivers)
-        return f"{self.scheme}://{addresses}{'?' if options else ''}{options}"
+        return f"{scheme}://{addresses}{'?' if options else ''}{options}"
 
     def open_receiver(self) -> PacketReceiver:
         """A receiver that nobody sends to yet."""

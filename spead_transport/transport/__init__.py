@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..protocol.batch import BufferLike, Bytes, Offsets, PacketBatch, as_bytes
 from .byte_streams import PacketFramer, PacketWriter
 from .chain import WrapperTransport, transport_from_url
+from .clock import Clock, ManualClock, system_clock
 from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSender, Transport
 from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
 from .options import TransportConfig, option, split_url
@@ -25,6 +26,7 @@ __all__ = [
     "BufferLike",
     "Bytes",
     "Capabilities",
+    "Clock",
     "Endpoint",
     "EndpointRange",
     "Endpoints",
@@ -32,6 +34,7 @@ __all__ = [
     "FdReadiness",
     "FdSetReadiness",
     "InstalledTransport",
+    "ManualClock",
     "Offsets",
     "PacketBatch",
     "PacketFramer",
@@ -53,5 +56,6 @@ __all__ = [
     "option",
     "redirected",
     "split_url",
+    "system_clock",
     "transport_from_url",
 ]
