@@ -218,6 +218,11 @@ def _immediate(item_id: int, heap_address_bits: int) -> np.uint64:
     return np.uint64(1 << 63 | item_id << heap_address_bits)
 
 
+def _key(item_id: int, heap_address_bits: int) -> np.uint64:
+    """The bits above the value, in the pointer of an immediate item."""
+    return np.uint64(1 << 63 - heap_address_bits | item_id)
+
+
 # --------------------------------------------------------------------------------------------------- decoding
 
 
@@ -370,7 +375,7 @@ def _decode_pointers(
     others = np.ones(keys.shape, np.bool_)
     found: dict[int, tuple[npt.NDArray[np.bool_], _Words]] = {}
     for item_id in _EVERY_PACKET:
-        match = keys == _immediate(item_id, bits) >> bits
+        match = keys == _key(item_id, bits)
         others &= ~match
         if words.shape[1]:
             last = words.shape[1] - 1 - np.argmax(match[:, ::-1], axis=1)  # the last one counts
@@ -527,7 +532,7 @@ def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
     # What must be equal: the header word, which items there are, and the payload length.
     relevant = np.full(len(words), np.iinfo(np.uint64).max << bits & np.iinfo(np.uint64).max, _NATIVE)
     relevant[0] = np.iinfo(np.uint64).max
-    relevant[words >> bits == _immediate(PAYLOAD_LENGTH_ID, bits) >> bits] = np.iinfo(np.uint64).max
+    relevant[words >> bits == _key(PAYLOAD_LENGTH_ID, bits)] = np.iinfo(np.uint64).max
     count, step = 1, 8
     while count < most:
         rows = strided_rows(data, start + count * size, size, min(step, most - count), header_size)
@@ -552,7 +557,7 @@ def _packet_size(view: memoryview, start: int, max_packet_size: int) -> int | No
         return 0
     if end > len(view):
         return None
-    key = int(_immediate(PAYLOAD_LENGTH_ID, bits)) >> bits
+    key = int(_key(PAYLOAD_LENGTH_ID, bits))
     payload: int | None = None
     for word in struct.unpack_from(f">{count}Q", view, start + _WORD):
         if word >> bits == key:
