@@ -169,7 +169,7 @@ def test_a_connection_is_duplicated() -> None:
 
 
 def test_a_connection_that_blocks_is_not_waited_for() -> None:
-    with listen() as receiver, connect_raw(receiver) as own, TcpSender.from_socket(own) as sender:
+    with listen(buffer_size=4608) as receiver, connect_raw(receiver) as own, TcpSender.from_socket(own) as sender:
         own.settimeout(None)
         large = make_batch([60_000] * 400)
         while taken := sender.try_send(large):
@@ -233,7 +233,11 @@ def test_any_number_of_senders() -> None:
 
 
 def test_no_sender_starves() -> None:
-    with listen(connections=2) as receiver, connect(receiver) as busy, connect(receiver) as quiet:
+    with (
+        listen(connections=2, buffer_size=100_000) as receiver,
+        connect(receiver) as busy,
+        connect(receiver) as quiet,
+    ):
         large = make_batch([60_000] * 400)
         while taken := busy.try_send(large):
             large = large[taken:]

@@ -8,6 +8,7 @@ import socket
 import numpy as np
 import numpy.typing as npt
 import pytest
+from spead_transport_tcp import TcpConfig
 
 import spead_transport
 from spead_transport import recv, send
@@ -33,11 +34,11 @@ def send_many(stream: send.SyncStream, timeout: float | None = None) -> None:
 
 
 def _port(stream: recv.RingStream) -> int:
-    return int(stream.urls[0].rpartition(":")[2])
+    return TcpConfig.from_url(stream.urls[0]).endpoint.port
 
 
 def test_back_pressure_from_end_to_end(engine: str) -> None:
-    with spead_transport.open_receiver("tcp://127.0.0.1:0", engine=engine) as receiving:
+    with spead_transport.open_receiver("tcp://127.0.0.1:0?buffer_size=64KiB", engine=engine) as receiving:
 
         def send_all() -> None:
             with send.open_sender(receiving.urls[0], engine=engine) as sending:
@@ -52,7 +53,7 @@ def test_back_pressure_from_end_to_end(engine: str) -> None:
 def test_a_sender_that_is_held_up_can_give_up(engine: str) -> None:
     """What it had begun to send does not disturb what it sends later."""
     with (
-        spead_transport.open_receiver("tcp://127.0.0.1:0", engine=engine) as receiving,
+        spead_transport.open_receiver("tcp://127.0.0.1:0?buffer_size=64KiB", engine=engine) as receiving,
         send.open_sender(receiving.urls[0], engine=engine) as sending,
     ):
         with pytest.raises(TimeoutError):
@@ -69,7 +70,7 @@ def test_a_sender_that_is_held_up_can_give_up(engine: str) -> None:
 
 
 def test_closing_while_held_up(engine: str) -> None:
-    with spead_transport.open_receiver("tcp://127.0.0.1:0", engine=engine) as receiving:
+    with spead_transport.open_receiver("tcp://127.0.0.1:0?buffer_size=64KiB", engine=engine) as receiving:
         sending = send.open_sender(receiving.urls[0], engine=engine)
 
         def send_all() -> None:

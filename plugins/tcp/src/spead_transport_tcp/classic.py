@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from spead_transport.transport import Endpoint, PacketReceiver
 
-from .config import BUFFER_SIZE, MAX_PACKET_SIZE, TcpConfig
+from .config import MAX_PACKET_SIZE, TcpConfig
 from .receiver import TcpReceiver
 from .transport import TcpTransport
 
-__all__ = ["classic_receiver", "classic_transport"]
+__all__ = ["BUFFER_SIZE", "classic_receiver", "classic_transport"]
+
+#: Of sockets, in bytes, unless another one is asked for.
+BUFFER_SIZE: Final = 212992
 
 
 def classic_receiver(*arguments: Any, **named: Any) -> PacketReceiver:

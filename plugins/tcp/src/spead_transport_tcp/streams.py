@@ -11,8 +11,7 @@ from spead_transport.send import StreamConfig, SyncStream
 from spead_transport.send.asyncio import AsyncStream
 from spead_transport.transport import PacketSender
 
-from .classic import classic_transport
-from .config import BUFFER_SIZE
+from .classic import BUFFER_SIZE, classic_transport
 from .sender import TcpSender
 
 __all__ = ["AsyncTcpStream", "TcpStream"]
