@@ -21,6 +21,7 @@ from ..protocol.batch import PacketBatch
 from ..protocol.received import Heap, IncompleteHeap
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
+from .chunks import ChunkStreamConfig, ChunkWindow
 from .send_config import GroupMode, HeapReference
 from .stats import StreamStats
 from .thread_pool import ThreadPool
@@ -32,6 +33,7 @@ __all__ = [
     "HeapAssembler",
     "HeapEncoder",
     "NumberedHeap",
+    "ReaderRunner",
     "ReceiveRunner",
     "ReceivedHeap",
     "SendRunner",
@@ -146,8 +148,8 @@ class SendRunner(ABC):
         """Close the sender. What is still waiting fails with :exc:`ClosedError`. Idempotent."""
 
 
-class ReceiveRunner(ABC):
-    """Fills a ring of heaps from any number of readers. All methods may be called from any thread."""
+class ReaderRunner(ABC):
+    """Receives from any number of readers. All methods may be called from any thread."""
 
     @abstractmethod
     def add_reader(self, receiver: PacketReceiver, *, worker: bool) -> None:
@@ -170,6 +172,22 @@ class ReceiveRunner(ABC):
     @abstractmethod
     def start(self) -> None:
         """Begin to receive, if the configuration says ``explicit_start``."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the stream and close its receivers. What was finished before can still be taken. Idempotent."""
+
+    @abstractmethod
+    def stats(self) -> StreamStats:
+        """A snapshot of what was counted."""
+
+    @abstractmethod
+    def drops(self) -> dict[str, int]:
+        """Packets that the transports know to be lost, by reason."""
+
+
+class ReceiveRunner(ReaderRunner):
+    """Fills a ring of heaps."""
 
     @abstractmethod
     def get_nowait(self) -> ReceivedHeap:
@@ -200,18 +218,6 @@ class ReceiveRunner(ABC):
     @abstractmethod
     def fileno(self) -> int:
         """A file descriptor that polls readable when :meth:`get_nowait` may have something to say."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End the stream and close its receivers. Heaps in the ring can still be taken. Idempotent."""
-
-    @abstractmethod
-    def stats(self) -> StreamStats:
-        """A snapshot of what was counted."""
-
-    @abstractmethod
-    def drops(self) -> dict[str, int]:
-        """Packets that the transports know to be lost, by reason."""
 
     @property
     @abstractmethod
@@ -248,3 +254,24 @@ class Engine(ABC):
         thread_pool: ThreadPool,
         end: EndPolicy,
     ) -> ReceiveRunner: ...
+
+    def chunk_runner(
+        self,
+        config: recv_config.StreamConfig,
+        chunk_config: ChunkStreamConfig,
+        window: ChunkWindow,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> ReaderRunner | None:
+        """What puts heaps into chunks; ``None`` if this engine has nothing for that, and leaves it to the Python one.
+
+        The runner joins `window` and leaves it when the stream ends. Its readers all have a worker of the thread
+        pool, whatever :meth:`ReaderRunner.add_reader` is told. `config` has the statistics in
+        ``engine.chunks.config.CHUNK_STATS``, and does not allow heaps without a length.
+
+        Raises
+        ------
+        ValueError
+            If `chunk_config` has no placement.
+        """
+        return None

@@ -12,15 +12,29 @@ from typing import Any
 
 import attrs
 
-__all__ = ["flag", "flag_value", "non_negative", "non_negative_rate", "positive", "positive_int", "unsigned"]
+__all__ = [
+    "flag",
+    "flag_value",
+    "integer",
+    "non_negative",
+    "non_negative_rate",
+    "positive",
+    "positive_int",
+    "unsigned",
+]
+
+
+def integer(value: object, name: str) -> int:
+    """`value` as an integer; else :exc:`TypeError`."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
 
 
 def unsigned(value: object, name: str) -> int:
     """`value` as an integer that is not negative; else :exc:`TypeError`."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    number = integer(value, name)
     if number < 0:
         raise TypeError(f"{name} must not be negative, it is {number}")
     return number

@@ -6,16 +6,42 @@ names and arguments of earlier packages.
 
 from __future__ import annotations
 
+from ..engine.chunks import (
+    Chunk,
+    ChunkLayout,
+    ChunkRingStatistics,
+    ChunkStreamConfig,
+    ChunkStreamGroupConfig,
+    HeapsToPlace,
+)
 from ..engine.interface import ReceivedHeap
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.stats import StreamStatConfig, StreamStats
 from ..protocol.received import Heap, IncompleteHeap, RawItem
 from . import asyncio, stream_stat_indices
+from .chunks import (
+    ChunkRingbuffer,
+    ChunkRingPair,
+    ChunkRingStream,
+    ChunkStreamGroupMember,
+    ChunkStreamRingGroup,
+)
 from .ibverbs import UdpIbvConfig
 from .stream import Ringbuffer, RingStream, Stream, open_receiver
 
 __all__ = [
+    "Chunk",
+    "ChunkLayout",
+    "ChunkRingPair",
+    "ChunkRingStatistics",
+    "ChunkRingStream",
+    "ChunkRingbuffer",
+    "ChunkStreamConfig",
+    "ChunkStreamGroupConfig",
+    "ChunkStreamGroupMember",
+    "ChunkStreamRingGroup",
     "Heap",
+    "HeapsToPlace",
     "IncompleteHeap",
     "RawItem",
     "ReceivedHeap",

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Self
 
+from ..engine.chunks import Chunk, ChunkRing
 from ..engine.interface import EndPolicy, ReceivedHeap
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.thread_pool import ThreadPool
-from ..errors import Empty, Stopped
-from .stream import ReceiverTarget, RingStream, specify
+from ..errors import Empty, Full, Stopped
+from .base import ReceiverTarget
+from .stream import RingStream, specify
 
-__all__ = ["Stream", "open_receiver"]
+__all__ = ["ChunkRingbuffer", "Stream", "open_receiver"]
 
 
 class Stream(RingStream):
@@ -68,17 +70,74 @@ class Stream(RingStream):
                 try:
                     return self._runner.get_nowait()
                 except Empty:
-                    await self._readable()
+                    await _readable(self._runner.fileno())
 
-    async def _readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        fd = self._runner.fileno()
-        loop.add_reader(fd, _report, ready)
+
+class ChunkRingbuffer(ChunkRing):
+    """A ring of chunks for asyncio. Iterating over it with ``async for`` gives chunks until it is stopped and empty.
+
+    It is used in one event loop at a time.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self._get_turn = asyncio.Lock()
+        self._put_turn = asyncio.Lock()
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        """The chunks until the ring is stopped and empty."""
+        return self
+
+    async def __anext__(self) -> Chunk:
         try:
-            await ready
-        finally:
-            loop.remove_reader(fd)
+            return await self.get()
+        except Stopped:
+            raise StopAsyncIteration from None
+
+    async def get(self) -> Chunk:
+        """Take the chunk that was put in first; wait for it if there is none. A call that is cancelled takes none.
+
+        Raises
+        ------
+        Stopped
+            If the ring was stopped and is empty.
+        """
+        async with self._get_turn:
+            while True:
+                try:
+                    return self.get_nowait()
+                except Empty:
+                    await _readable(self.data_fd)
+
+    async def put(self, chunk: Chunk) -> None:
+        """Put a chunk in; wait for room if there is none. A call that is cancelled puts nothing in.
+
+        Raises
+        ------
+        Stopped
+            If the ring was stopped.
+        ValueError
+            If the chunk has no ``data`` or no ``present``.
+        TypeError
+            If it is no chunk.
+        """
+        async with self._put_turn:
+            while True:
+                try:
+                    return self.put_nowait(chunk)
+                except Full:
+                    await _readable(self.space_fd)
+
+
+async def _readable(fd: int) -> None:
+    """Wait until a file descriptor polls readable."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, _report, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
 
 
 def _report(ready: asyncio.Future[None]) -> None:

@@ -6,10 +6,14 @@ from typing import ClassVar
 
 from ...transport import Capabilities, PacketSender
 from .. import recv_config, send_config
+from ..chunks import ChunkStreamConfig, ChunkWindow
 from ..interface import EndPolicy, Engine
+from ..stats import EXTRA_STATS, StreamStats
 from ..thread_pool import ThreadPool
 from .assembler import PythonAssembler
+from .chunk_runner import PythonChunkRunner
 from .encoder import PythonEncoder
+from .placement import AllocatedHeaps
 from .receive_runner import PythonReceiveRunner
 from .send_runner import PythonSendRunner
 
@@ -27,7 +31,7 @@ class PythonEngine(Engine):
     def assembler(
         self, config: recv_config.StreamConfig, ring_config: recv_config.RingStreamConfig
     ) -> PythonAssembler:
-        return PythonAssembler(config, ring_config)
+        return PythonAssembler(config, AllocatedHeaps(config, ring_config), _empty_stats(config))
 
     def send_runner(
         self,
@@ -46,3 +50,17 @@ class PythonEngine(Engine):
     ) -> PythonReceiveRunner:
         assembler = self.assembler(config, ring_config)
         return PythonReceiveRunner(assembler, config, ring_config, thread_pool, end)
+
+    def chunk_runner(
+        self,
+        config: recv_config.StreamConfig,
+        chunk_config: ChunkStreamConfig,
+        window: ChunkWindow,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> PythonChunkRunner:
+        return PythonChunkRunner(config, chunk_config, window, _empty_stats(config), thread_pool, end)
+
+
+def _empty_stats(config: recv_config.StreamConfig) -> StreamStats:
+    return StreamStats((*config.stats, *EXTRA_STATS))

@@ -1,0 +1,27 @@
+"""Help for callbacks that are compiled by numba, which must be installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types  # pyright: ignore[reportMissingModuleSource]
+from numba.extending import intrinsic  # pyright: ignore[reportMissingModuleSource]
+
+__all__ = ["intp_to_voidptr"]
+
+
+def _intp_to_voidptr(typing_context: Any, address: Any) -> Any:
+    """For compiled code: turn an integer (``intp`` or ``uintp``) into a pointer, as ``numba.carray`` wants it.
+
+    Records cannot have pointers among their fields, and have integers in their place.
+    """
+    if address not in (types.intp, types.uintp):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.voidptr(address), generate  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
+
+
+intp_to_voidptr = intrinsic(_intp_to_voidptr)
