@@ -25,8 +25,8 @@ from spead_transport.engine import get_engine
 
 from . import digitiser
 from .digitiser import Reading
-from .spectrum import Spectrum, plot
-from .streaming import Outcome, Settings, Watch, receive, stream
+from .spectrum import plot
+from .streaming import RING, Outcome, Settings, Watch, receive, stream
 
 _HOST: Final = "127.0.0.1"
 #: How long the spead2 process may take until it sends, and to end after its last packet, in seconds.
@@ -40,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
-        outcomes, spectra = _run(options, console)
+        outcomes, received = _run(options, console)
     except KeyboardInterrupt:
         console.print("interrupted")
         return 130
     path = options.out / "spectrum.png"
-    plot(spectra, f"What {outcomes[0].heaps} heaps from spead2 carried over UDP", path)
+    plot(received, f"What {len(received)} heaps from spead2 carried over UDP", path)
     console.print(_table(outcomes))
     console.print(f"spectrum: {path}", soft_wrap=True)
     exact = all(outcome.exact for outcome in outcomes)
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--packet-size", type=_at_least(256), default=8192, help="bytes, SPEAD header included (%(default)s)"
     )
     parser.add_argument(
-        "--rate", type=_at_least(1), default=40, help="MB/s over UDP, which loses what comes too fast (%(default)s)"
+        "--rate", type=_at_least(1), default=25, help="MB/s over UDP, which loses what comes too fast (%(default)s)"
     )
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the picture (%(default)s)")
     return parser
@@ -76,9 +76,10 @@ def _at_least(minimum: int) -> Callable[[str], int]:
     return number
 
 
-def _run(options: argparse.Namespace, console: Console) -> tuple[list[Outcome], dict[str, Spectrum]]:
+def _run(options: argparse.Namespace, console: Console) -> tuple[list[Outcome], list[Reading]]:
+    """What became of each stream, and what came from spead2."""
     settings = Settings(options.packet_size, options.rate * 1e6)
-    spectra = {polarisation.name: Spectrum() for polarisation in digitiser.POLARISATIONS}
+    received: list[Reading] = []
     with _progress(console) as progress:
         task = progress.add_task("computing", total=None)
         readings = [digitiser.reading(heap) for heap in range(options.heaps)]
@@ -86,17 +87,16 @@ def _run(options: argparse.Namespace, console: Console) -> tuple[list[Outcome], 
 
         with _watching(progress, "spead2 over udp", readings) as watch:
 
-            def watch_and_add(reading: Reading) -> None:
-                for name, samples in reading.samples.items():
-                    spectra[name].add(samples)
+            def watch_and_keep(reading: Reading) -> None:
+                received.append(reading)
                 watch(reading)
 
-            outcomes = [_receive_from_spead2(readings, settings, watch_and_add)]
+            outcomes = [_receive_from_spead2(readings, settings, watch_and_keep)]
         port = _free_port()
         for url in ("inproc://demo", f"udp://{_HOST}:{port}"):
             with _watching(progress, url, readings) as watch:
                 outcomes.append(stream(url, url, readings, settings, watch))
-    return outcomes, spectra
+    return outcomes, received
 
 
 def _progress(console: Console) -> Progress:
@@ -120,7 +120,7 @@ def _watching(progress: Progress, description: str, readings: Sequence[Reading])
 
 def _receive_from_spead2(readings: Sequence[Reading], settings: Settings, watch: Watch) -> Outcome:
     with (
-        spead.open_receiver(f"udp://{_HOST}:0") as receiver,
+        spead.open_receiver(f"udp://{_HOST}:0", ring_config=RING) as receiver,
         _spead2_sender(receiver.urls[0], len(readings), settings) as sender,
     ):
         outcome = receive(receiver, readings, watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .digitiser import POLARISATIONS, SAMPLE_RATE, Polarisation, Samples
+from .digitiser import POLARISATIONS, SAMPLE_RATE, Polarisation, Reading, Samples
 
 __all__ = ["Spectrum", "plot"]
 
@@ -51,12 +52,15 @@ class Spectrum:
         return np.sort(self.frequencies[strongest])
 
 
-def plot(spectra: dict[str, Spectrum], title: str, path: Path) -> None:
-    """Draw the spectra, by item name, one above the other, into a PNG file."""
+def plot(readings: Sequence[Reading], title: str, path: Path) -> None:
+    """Draw the spectra of all polarisations, one above the other, into a PNG file."""
     figure = Figure(figsize=(10, 6.5), layout="constrained", dpi=110)
     axes = figure.subplots(len(POLARISATIONS), sharex=True, sharey=True)
     for axis, polarisation in zip(axes, POLARISATIONS, strict=True):
-        _draw(axis, polarisation, spectra[polarisation.name])
+        spectrum = Spectrum()
+        for reading in readings:
+            spectrum.add(reading.samples[polarisation.name])
+        _draw(axis, polarisation, spectrum)
     axes[-1].set_xlabel("Frequency (MHz)")
     figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)

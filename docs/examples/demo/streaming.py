@@ -18,7 +18,7 @@ from spead_transport.transport import transport_from_url
 from . import digitiser
 from .digitiser import Reading
 
-__all__ = ["Outcome", "Settings", "Watch", "receive", "stream"]
+__all__ = ["RING", "Outcome", "Settings", "Watch", "receive", "stream"]
 
 #: Told of each reading that arrived.
 Watch: TypeAlias = Callable[[Reading], None]
@@ -26,6 +26,8 @@ Watch: TypeAlias = Callable[[Reading], None]
 #: How long a heap may take, in seconds. When none comes for so long the stream has ended: the packet that says so may
 #: be lost.
 _PATIENCE: Final = 5.0
+#: Heaps that may wait for this program while it does something else, so that none is lost meanwhile.
+RING: Final = recv.RingStreamConfig(heaps=64)
 
 
 @attrs.frozen
@@ -70,7 +72,7 @@ def stream(
 ) -> Outcome:
     """Send readings from one end of a transport and receive them at the other, whatever transport it is."""
     with (
-        spead.open_receiver(receiver_url) as receiver,
+        spead.open_receiver(receiver_url, ring_config=RING) as receiver,
         spead.open_sender(sender_url, config=_sender_config(sender_url, settings)) as sender,
         ThreadPoolExecutor(1) as executor,
     ):
