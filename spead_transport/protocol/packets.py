@@ -9,8 +9,10 @@ headers, in which a heap only changes a few words.
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -449,8 +451,18 @@ def decode_packet(data: Bytes, bug_compat: int = 0) -> Packet:
     return Packet(flavour, cnt, length, offset, no_pointers if pointers is None else pointers, data[header_size:])
 
 
-#: Bytes by which the header of a packet is recognised: the magic number, the version and the flavour.
+#: The first half of the header word, by which a packet is recognised: magic number, version, and the sizes of an
+#: item's id and address. For each, the number of bits of an address.
+_PREFIXES: Final = {int(_header_word(bits, 0)) >> 32: bits for bits in range(8, 64, 8)}
 _PREFIX_SIZE: Final = 4
+#: Any of these, or as much of one as there is before the end of the data.
+_BEGINNING: Final = re.compile(
+    rb"\x53(?:\Z|\x04(?:\Z|[\x01-\x07]\Z|\x07\x01|\x06\x02|\x05\x03|\x04\x04|\x03\x05|\x02\x06|\x01\x07))"
+)
+#: After so many packets of one size it is worth looking at the following ones with numpy.
+_STREAK: Final = 8
+#: The same for the number of items in a header.
+_MANY_ITEMS: Final = 32
 
 
 def frame_packets(
@@ -477,15 +489,20 @@ def frame_packets(
     offsets, sizes
         Of each complete packet, in bytes.
     """
-    offsets: list[Offsets] = [np.zeros(0, np.int64)]
-    sizes: list[Offsets] = [np.zeros(0, np.int64)]
+    runs: list[tuple[int, int, int]] = []  # start, size and number of packets
+    previous = streak = 0
     view = data.data
     while limit > 0 and start + _WORD <= len(view):
-        size = _packet_size(view, start, max_packet_size)
+        size = _packet_size(data, start, max_packet_size)
         if size is None or start + size > len(view):
             break
+        count = 1
         if size:
-            count = _count_alike(data, start, size, limit)
+            streak = streak + 1 if size == previous else 0
+            previous = size
+            if streak >= _STREAK:
+                streak = 0
+                count = _count_alike(data, start, size, limit)
         else:
             end = _next_header(data, start + 1)
             size, count = _WORD, min(limit, (end - start) // _WORD)
@@ -493,32 +510,21 @@ def frame_packets(
                 if end + _PREFIX_SIZE > len(view):
                     break
                 size, count = end - start, 1
-        offsets.append(start + size * np.arange(count, dtype=np.int64))
-        sizes.append(np.full(count, size, np.int64))
+        runs.append((start, size, count))
         start += size * count
         limit -= count
-    return np.concatenate(offsets), np.concatenate(sizes)
+    table = np.array(runs, np.int64).reshape(-1, 3)
+    counts = table[:, 2]
+    sizes = np.repeat(table[:, 1], counts)
+    within = np.arange(len(sizes), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    offsets: Offsets = np.repeat(table[:, 0], counts) + within * sizes
+    return offsets, sizes
 
 
 def _next_header(data: Bytes, start: int) -> int:
     """The first place from `start` on where what is there of the data looks like a packet's first bytes."""
-    step = 64
-    while start < len(data):
-        count = min(step, len(data) - start)
-        window = data[start : start + count + _PREFIX_SIZE - 1]
-        plausible = window[:count] == MAGIC
-        known = min(count, len(window) - 1)
-        plausible[:known] &= window[1 : known + 1] == VERSION
-        known = min(count, len(window) - _PREFIX_SIZE + 1)
-        if known > 0:
-            pointer_bytes, address_bytes = window[2 : known + 2], window[3 : known + 3]
-            # In arithmetic modulo 256: of both sums, no others than the intended numbers come out so.
-            plausible[:known] &= (pointer_bytes + address_bytes == _WORD) & (address_bytes - 1 < _WORD - 1)
-        if plausible.any():
-            return start + int(np.argmax(plausible))
-        start += count
-        step *= 4
-    return len(data)
+    found = _BEGINNING.search(data.data, start)
+    return len(data) if found is None else found.start()
 
 
 def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
@@ -544,24 +550,28 @@ def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
     return count
 
 
-def _packet_size(view: memoryview, start: int, max_packet_size: int) -> int | None:
+def _packet_size(data: Bytes, start: int, max_packet_size: int) -> int | None:
     """Size of the packet that starts here, 0 if none can, ``None`` if its header is not all there."""
+    view = data.data
     first: int = struct.unpack_from(">Q", view, start)[0]
-    address_bytes = first >> 32 & 0xFF
-    bits = 8 * address_bytes
-    if not 1 <= address_bytes <= 7 or first & ~0xFFFF_FFFF != int(_header_word(bits, 0)):
+    bits = _PREFIXES.get(first >> 32)
+    if bits is None:
         return 0
     count = first & 0xFFFF
-    end = start + _WORD + _WORD * count
-    if end - start > max_packet_size:
+    header_size = _WORD + _WORD * count
+    if header_size > max_packet_size:
         return 0
-    if end > len(view):
+    if start + header_size > len(view):
         return None
     key = int(_key(PAYLOAD_LENGTH_ID, bits))
+    words: Sequence[int] = struct.unpack_from(f">{min(count, _MANY_ITEMS)}Q", view, start + _WORD)
+    if count > _MANY_ITEMS:
+        found = data[start + _WORD : start + header_size].view(_BIG_ENDIAN)
+        words = found[found >> bits == key][-1:].tolist()
     payload: int | None = None
-    for word in struct.unpack_from(f">{count}Q", view, start + _WORD):
+    for word in words:
         if word >> bits == key:
             payload = word & (1 << bits) - 1
-    if payload is None or end - start + payload > max_packet_size:
+    if payload is None or header_size + payload > max_packet_size:
         return 0
-    return end - start + payload
+    return header_size + payload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from spead_transport_tcp import TcpConfig, TcpReceiver, TcpSender, TcpTransport
 
-from spead_transport.errors import EndOfStream, TransportError
+from spead_transport.errors import BrokenTransportError, EndOfStream, TransportError
 from spead_transport.testing.packets import bytes_of, make_batch
 from spead_transport.transport import Endpoint
 
@@ -132,6 +133,13 @@ def test_the_address_to_connect_from() -> None:
             assert address[0] == "127.0.0.77"
 
 
+def test_the_family_follows_the_address_to_connect_from() -> None:
+    with closed_port() as port:
+        transport = TcpTransport.from_url(f"tcp://127.0.0.1:{port}?interface=::1")
+        with pytest.raises(TransportError, match="no address like that of the interface"):
+            transport.open_sender()
+
+
 def test_the_address_to_listen_at() -> None:
     with listen("", interface="127.0.0.77") as receiver:
         assert address_of(receiver)[0] == "127.0.0.77"
@@ -249,6 +257,17 @@ def test_no_sender_starves() -> None:
             while taken := busy.try_send(large):
                 large = large[taken:] if len(large) > taken else make_batch([60_000] * 400)
         pytest.fail("the sender that sent little was never heard")
+
+
+def test_a_program_with_too_many_sockets_is_told() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with listen() as receiver, connect(receiver):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+        try:
+            with pytest.raises(BrokenTransportError, match="too many files and sockets"):
+                receiver.try_recv(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_who_connects_and_goes_is_a_sender_too() -> None:

@@ -50,6 +50,34 @@ def test_packets_are_found_however_they_are_read(sizes: list[int], steps: list[i
     assert frame(b"".join(sent), steps) == sent
 
 
+@given(runs=st.lists(st.tuples(st.sampled_from([48, 60, 61]), st.integers(1, 40)), max_size=8))
+def test_packets_of_equal_size_are_told_apart_from_others(runs: list[tuple[int, int]]) -> None:
+    sizes = [size for size, count in runs for _ in range(count)]
+    sent = bytes_of(make_batch(sizes))
+    assert frame(b"".join(sent)) == sent
+
+
+@pytest.mark.parametrize("count", [0, 1, 28, 29, 30, 1000])
+def test_headers_of_any_length(count: int) -> None:
+    others = [immediate(0x1000 + index, index) for index in range(count)]
+    packet = raw_packet([*others[1:], immediate(PAYLOAD_LENGTH_ID, 20), *others[:1]], b"twenty bytes of data")
+    assert frame(packet * 30) == [packet] * 30
+
+
+def test_the_last_payload_length_counts() -> None:
+    others = [immediate(0x1000, 0)] * 40
+    for pointers in ([], others):
+        packet = raw_packet([immediate(PAYLOAD_LENGTH_ID, 9), *pointers, immediate(PAYLOAD_LENGTH_ID, 4)], b"data")
+        assert frame(packet) == [packet]
+
+
+@pytest.mark.parametrize("num_items", [0, 1, 4, 1000, 0xFFFF])
+def test_nothing_but_headers(num_items: int) -> None:
+    header = struct.pack(">BBBBHH", 0x53, 4, 3, 5, 0, num_items)
+    data = header * 10_000
+    assert b"".join(frame(data)) == data
+
+
 @given(junk=st.binary(max_size=400), steps=_STEPS)
 def test_every_byte_is_handed_out(junk: bytes, steps: list[int]) -> None:
     assert b"".join(frame(junk, steps)) == junk

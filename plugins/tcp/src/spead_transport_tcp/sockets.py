@@ -58,7 +58,7 @@ def connect(config: TcpConfig, url: str) -> socket.socket:
     """
     deadline = time.monotonic() + config.connect_timeout
     failure: OSError = TimeoutError()
-    for family, address in _resolve(_destination(config, url), url):
+    for family, address in _resolve(_destination(config, url), url, _family(config)):
         left = deadline - time.monotonic()
         if left <= 0:
             break
@@ -82,7 +82,7 @@ async def connect_async(config: TcpConfig, url: str) -> socket.socket:
     failure: OSError = TimeoutError()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(config.connect_timeout):
-            for family, address in await loop.run_in_executor(None, _resolve, destination, url):
+            for family, address in await loop.run_in_executor(None, _resolve, destination, url, _family(config)):
                 with _outgoing(family, config, url) as sock:
                     try:
                         await loop.sock_connect(sock, address)
@@ -198,12 +198,21 @@ def set_keepalive(sock: socket.socket, idle: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
 
 
-def _resolve(endpoint: Endpoint, url: str) -> list[_Candidate]:
+def _family(config: TcpConfig) -> socket.AddressFamily:
+    """The family of the address to connect from, if there is one: only such addresses can be connected to."""
+    source = as_ip_address(config.interface)
+    if source is None:
+        return socket.AF_UNSPEC
+    return socket.AF_INET if source.version == 4 else socket.AF_INET6
+
+
+def _resolve(endpoint: Endpoint, url: str, family: int = socket.AF_UNSPEC) -> list[_Candidate]:
     try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, family, socket.SOCK_STREAM)
     except (OSError, ValueError) as error:
         raise TransportError(
-            f"{endpoint.host!r} has no address: {getattr(error, 'strerror', None) or error}",
+            f"{endpoint.host!r} has no address{' like that of the interface' if family else ''}: "
+            f"{getattr(error, 'strerror', None) or error}",
             url=url,
             hint="check the name, or give an address",
         ) from error
