@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from numba import types  # pyright: ignore[reportMissingModuleSource]
@@ -24,4 +25,4 @@ def _intp_to_voidptr(typing_context: Any, address: Any) -> Any:
     return types.voidptr(address), generate  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
 
 
-intp_to_voidptr = intrinsic(_intp_to_voidptr)
+intp_to_voidptr: Callable[[int], Any] = intrinsic(_intp_to_voidptr)

@@ -46,8 +46,8 @@ class Chunk:
         present: BufferLike | None = None,
         extra: BufferLike | None = None,
     ) -> None:
-        self.chunk_id = integer(chunk_id, "chunk_id")
-        self.stream_id = integer(stream_id, "stream_id")
+        self.chunk_id: int = integer(chunk_id, "chunk_id")
+        self.stream_id: int = integer(stream_id, "stream_id")
         self.data = data
         self.present = present
         self.extra = extra

@@ -62,8 +62,8 @@ class WindowMember:
         self.resume = resume
         self._max_chunks = max_chunks
         #: The first chunk that is not too old, and one past the latest that the stream had a heap for.
-        self.head = 0
-        self.tail = 0
+        self.head: int = 0
+        self.tail: int = 0
 
     def find(self, chunk_id: int) -> OpenChunk | None:
         """The chunk with a number, which is not negative; ``None`` if it is too old.
@@ -110,7 +110,7 @@ class ChunkWindow:
 
     def __init__(self, max_chunks: int, data_ring: ChunkRing, free_ring: ChunkRing, *, lossless: bool) -> None:
         # Reentrant, because a stream that is garbage may be stopped in the thread that holds the lock.
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.data_ring = data_ring
         self.free_ring = free_ring
         self._max_chunks = max_chunks
