@@ -10,7 +10,7 @@ from .contract import CONTRACT_VERSION, Capabilities, PacketReceiver, PacketSend
 from .endpoints import Endpoint, EndpointRange, Endpoints, as_ip_address
 from .options import TransportConfig, option, split_url
 from .readiness import EventReadiness, FdReadiness, FdSetReadiness, Readiness
-from .redirect import REDIRECT_VARIABLE, Redirection, open_receiver, open_sender, redirected
+from .redirect import REDIRECT_VARIABLE, Redirection, open_receiver, open_sender, open_sender_async, redirected
 from .registry import (
     PREFER_VARIABLE,
     InstalledTransport,
@@ -53,6 +53,7 @@ __all__ = [
     "known_schemes",
     "open_receiver",
     "open_sender",
+    "open_sender_async",
     "option",
     "redirected",
     "split_url",

@@ -346,6 +346,10 @@ class Transport(ABC, Generic[ConfigT]):
             If the system refuses: an address that does not resolve, a port in use …
         """
 
+    async def open_sender_async(self) -> PacketSender:
+        """Like :meth:`open_sender`, while the event loop goes on. For transports whose opening has to wait."""
+        return self.open_sender()
+
     @abstractmethod
     def open_receiver(self) -> PacketReceiver:
         """A new receiving endpoint.

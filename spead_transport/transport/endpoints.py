@@ -39,6 +39,16 @@ class Endpoint:
     def __str__(self) -> str:
         return str(EndpointRange(self))
 
+    def channel(self) -> str:
+        """A name for ``Transport.channels``: of a multicast group its address and port, else the port.
+
+        For a host has many names and addresses, and receives at any of them; a free port is another one each time.
+        """
+        address = as_ip_address(self.host)
+        if address is not None and address.is_multicast:
+            return str(self)
+        return f":{self.port or f'free-{next(_free_ports)}'}"
+
 
 @attrs.frozen
 class EndpointRange:
@@ -136,11 +146,8 @@ class Endpoints:
                 raise ValueError(f"{url}: a destination needs a host and a port, which '{endpoint}' lacks")
 
     def channels(self) -> tuple[str, ...]:
-        """Names for ``Transport.channels``: multicast groups by address and port, anything else by its port.
-
-        A host has many names and addresses, and receives at any of them; a free port is another one each time.
-        """
-        return tuple(map(_channel, self))
+        """The channel of each endpoint, for ``Transport.channels``."""
+        return tuple(endpoint.channel() for endpoint in self)
 
     def __iter__(self) -> Iterator[Endpoint]:
         for part in self.ranges:
@@ -151,10 +158,3 @@ class Endpoints:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.ranges))
-
-
-def _channel(endpoint: Endpoint) -> str:
-    address = as_ip_address(endpoint.host)
-    if address is not None and address.is_multicast:
-        return str(endpoint)
-    return f":{endpoint.port or f'free-{next(_free_ports)}'}"

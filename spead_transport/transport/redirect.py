@@ -25,7 +25,7 @@ from .options import TransportConfig
 from .readiness import Readiness
 from .registry import get_transport_class
 
-__all__ = ["REDIRECT_VARIABLE", "Redirection", "open_receiver", "open_sender", "redirected"]
+__all__ = ["REDIRECT_VARIABLE", "Redirection", "open_receiver", "open_sender", "open_sender_async", "redirected"]
 
 #: Environment variable that holds the rules of a redirection for the whole process.
 REDIRECT_VARIABLE: Final = "SPEAD_TRANSPORT_REDIRECT"
@@ -73,8 +73,8 @@ class Redirection:
 
     Parameters
     ----------
-    rules
-        As in ``SPEAD_TRANSPORT_REDIRECT``.
+    text
+        Rules as in ``SPEAD_TRANSPORT_REDIRECT``.
     origin
         Who gave them, for messages.
     prefix
@@ -185,6 +185,14 @@ def open_sender(transport: Transport[Any]) -> PacketSender:
     """
     target = _replacement(transport, sending=True)
     return transport.open_sender() if target is None else _RedirectedSender(target.open_sender())
+
+
+async def open_sender_async(transport: Transport[Any]) -> PacketSender:
+    """Like :func:`open_sender`, while the event loop goes on."""
+    target = _replacement(transport, sending=True)
+    if target is None:
+        return await transport.open_sender_async()
+    return _RedirectedSender(await target.open_sender_async())
 
 
 def open_receiver(transport: Transport[Any]) -> PacketReceiver:

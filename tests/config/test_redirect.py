@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spead_transport import Empty, InprocQueue, open_receiver, open_sender, recv, send
-from spead_transport.transport import REDIRECT_VARIABLE, redirected, transport_from_url
+from spead_transport.transport import REDIRECT_VARIABLE, Redirection, redirected, transport_from_url
 from spead_transport.transport.redirect import open_receiver as open_endpoint
 
 from ..items import heap_of
@@ -155,3 +155,27 @@ def test_queues_that_are_objects_are_left_alone() -> None:
         receiver.add_inproc_reader(queue)
         sender.send_heap(heap_of(), 1)
         assert cnts(receiver, 1) == [1]
+
+
+@pytest.mark.usefixtures("spead_inproc")
+def test_the_fixture_redirects_udp_and_tcp() -> None:
+    with recv.Stream() as stream, recv.Stream() as other:
+        stream.add_udp_reader(7148)
+        other.add_tcp_reader(7148)
+        with (
+            send.UdpStream(None, [("localhost", 7148)], send.StreamConfig(rate=1)) as udp,
+            send.TcpStream(None, [("localhost", 7148)], send.StreamConfig(rate=1)) as tcp,
+        ):
+            udp.send_heap(heap_of(), 1)
+            tcp.send_heap(heap_of(), 2)
+        assert cnts(stream, 1) == [1]
+        assert [heap.cnt for heap in other] == [2]
+
+
+async def test_the_fixture_redirects_asyncio(spead_inproc: Redirection) -> None:
+    assert spead_inproc.text == "udp->inproc,tcp->inproc"
+    with recv.Stream() as stream:
+        stream.add_tcp_reader(7148)
+        async with await send.asyncio.TcpStream.connect(None, [("localhost", 7148)]) as sender:
+            await sender.async_send_heap(heap_of(), 1)
+        assert cnts(stream, 1) == [1]

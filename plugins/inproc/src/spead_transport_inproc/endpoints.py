@@ -115,7 +115,7 @@ class _AnyReadable(EventReadiness):
 
     def __init__(self, event: EventReadiness, readers: Sequence[ChannelReader]) -> None:
         super().__init__()
-        self._members = (event, *readers)
+        self._members: tuple[EventReadiness | ChannelReader, ...] = (event, *readers)
         self._epoll = select.epoll()
         self._epoll.register(super().fileno(), select.EPOLLIN)
         for member in self._members:

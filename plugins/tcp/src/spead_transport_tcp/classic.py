@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
-from spead_transport.transport import Endpoint, PacketReceiver
+from spead_transport.transport import Endpoint, PacketReceiver, open_receiver
 
 from .config import MAX_PACKET_SIZE, TcpConfig
 from .receiver import TcpReceiver
@@ -41,7 +41,7 @@ def _from_port(
     port: int, max_size: int = MAX_PACKET_SIZE, buffer_size: int = BUFFER_SIZE, bind_hostname: str = ""
 ) -> PacketReceiver:
     config = TcpConfig(endpoint=_endpoint(bind_hostname, port), max_packet_size=max_size, buffer_size=buffer_size)
-    return TcpTransport(config).open_receiver()
+    return open_receiver(TcpTransport(config))
 
 
 def classic_transport(endpoints: Sequence[tuple[str, int]], buffer_size: int, interface_address: str) -> TcpTransport:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeAlias, overload
 from spead_transport import ThreadPool
 from spead_transport.send import StreamConfig, SyncStream
 from spead_transport.send.asyncio import AsyncStream
-from spead_transport.transport import PacketSender
+from spead_transport.transport import PacketSender, open_sender, open_sender_async
 
 from .classic import BUFFER_SIZE, classic_transport
 from .sender import TcpSender
@@ -93,7 +93,7 @@ def _connect(
     buffer_size: int = BUFFER_SIZE,
     interface_address: str = "",
 ) -> tuple[PacketSender, StreamConfig | None]:
-    return classic_transport(endpoints, buffer_size, interface_address).open_sender(), config
+    return open_sender(classic_transport(endpoints, buffer_size, interface_address)), config
 
 
 class AsyncTcpStream(AsyncStream):
@@ -150,7 +150,7 @@ class AsyncTcpStream(AsyncStream):
         TransportError
             If no connection could be made.
         """
-        sender = await classic_transport(endpoints, buffer_size, interface_address).open_sender_async()
+        sender = await open_sender_async(classic_transport(endpoints, buffer_size, interface_address))
         stream = cls.__new__(cls)
         AsyncStream.__init__(stream, sender, config, thread_pool=thread_pool, engine=engine)
         return stream

@@ -32,6 +32,9 @@ class TcpTransport(Transport[TcpConfig]):
     def loopback_url(cls) -> str:
         return f"{cls.scheme}://127.0.0.1:0?max_packet_size={2 << 20}"
 
+    def channels(self, *, sending: bool) -> tuple[str, ...]:
+        return (self.config.endpoint.channel(),)
+
     def open_sender(self) -> TcpSender:
         """A sender that is connected: the call waits for that, up to ``connect_timeout``.
 
