@@ -17,7 +17,8 @@ STAMP := $(VENV)/.installed
 INSTALLED := $(shell cat $(STAMP) 2>/dev/null)
 PYTHON ?= $(or $(firstword $(INSTALLED)),python3.11)
 KEY := $(PYTHON) $(CURDIR)
-INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs/examples/*/pyproject.toml)
+NATIVE := $(shell find plugins -name build -prune -o \( -name CMakeLists.txt -o -name '*.[ch]pp' -o -name '*.h' \) -print)
+INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs/examples/*/pyproject.toml) $(NATIVE)
 CODE := spead_transport $(wildcard plugins/*/src) tests benchmarks docs
 
 .PHONY: help
@@ -69,7 +70,7 @@ constraints: $(STAMP) ## Choose the newest versions of all dependencies anew
 
 .PHONY: clean
 clean: ## Remove everything that was built, .venv too
-	@rm -rf $(VENV) site out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) site out build dist plugins/*/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: venv
