@@ -23,7 +23,8 @@ _Numbers: TypeAlias = npt.NDArray[Any]
 PACK_SLACK: Final = 8
 #: A word of 64 bits holds so many bits from any position within its first byte.
 _WORD: Final = 57
-_LIMB: Final = 64
+#: The widest integer that NumPy has.
+_WIDEST: Final = 64
 _HALF: Final = 32
 
 
@@ -58,11 +59,8 @@ def unpack(data: Bytes, count: int, width: int, *, first: int, step: int, signed
     """
     if width == step == 1 and not signed:
         return np.unpackbits(data, count=count)
-    if width > _LIMB:
-        high = unpack(data, count, width - _LIMB, first=first, step=step, signed=signed)
-        low = unpack(data, count, _LIMB, first=first + width - _LIMB, step=step, signed=False)
-        wide: _Numbers = high.astype(object) << _LIMB | low.astype(object)
-        return wide
+    if width > _WIDEST:
+        return _unpack_wide(data, count, width, first, step, signed)
     out = np.empty(count, integer_type(width, signed))
     if _fits_word(width, first, step):
         _unpack_words(data, out, width, first, step, signed)
@@ -89,10 +87,8 @@ def pack(data: Bytes, numbers: _Numbers, width: int, *, first: int, step: int) -
     if width == step == 1 and numbers.dtype == np.bool_:
         bits = np.packbits(numbers)
         data[: len(bits)] = bits
-    elif width > _LIMB:
-        pack(data, numbers >> _LIMB, width - _LIMB, first=first, step=step)
-        low = (numbers & (1 << _LIMB) - 1).astype(np.uint64)
-        pack(data, low, _LIMB, first=first + width - _LIMB, step=step)
+    elif width > _WIDEST:
+        _pack_wide(data, numbers, width, first, step)
     elif numbers.dtype == object:
         pack(data, (numbers & (1 << width) - 1).astype(np.uint64), width, first=first, step=step)
     elif _fits_word(width, first, step):
@@ -104,7 +100,7 @@ def pack(data: Bytes, numbers: _Numbers, width: int, *, first: int, step: int) -
 
 def integer_type(width: int, signed: bool) -> np.dtype[Any]:
     """The smallest integer type that holds `width` bits, in the machine's byte order; ``object`` if there is none."""
-    if width > _LIMB:
+    if width > _WIDEST:
         return np.dtype(object)
     return np.dtype(f"{'i' if signed else 'u'}{_word_size(width)}")
 
@@ -127,7 +123,7 @@ def _columns(step: int) -> int:
 def _unpack_words(data: Bytes, out: _Numbers, width: int, first: int, step: int, signed: bool) -> None:
     columns = _columns(step)
     row = columns * step // 8
-    reach = packed_size(len(out), step) + row + PACK_SLACK
+    reach = packed_size(len(out), step) + PACK_SLACK
     if len(data) < reach:
         data = np.concatenate((data, np.zeros(reach - len(data), np.uint8)))
     for column in range(min(columns, len(out))):
@@ -144,7 +140,7 @@ def _unpack_words(data: Bytes, out: _Numbers, width: int, first: int, step: int,
 def _pack_words(data: Bytes, numbers: _Numbers, width: int, first: int, step: int) -> None:
     columns = _columns(step)
     row = columns * step // 8
-    while row < _word_size(min(width + 7, _LIMB)):  # words of one column must not overlap
+    while row < _word_size(min(width + 7, _WIDEST)):  # words of one column must not overlap
         columns *= 2
         row *= 2
     for column in range(min(columns, len(numbers))):
@@ -153,3 +149,27 @@ def _pack_words(data: Bytes, numbers: _Numbers, width: int, first: int, step: in
         size = _word_size(shift + width)
         words: _Numbers = np.ndarray((len(part),), f">u{size}", data, byte, (row,))
         words |= part.astype(f"u{size}") << (8 * size - width) >> shift
+
+
+def _unpack_wide(data: Bytes, count: int, width: int, first: int, step: int, signed: bool) -> _Numbers:
+    """Fields that are wider than NumPy's integers, one by one."""
+    packed = data.tobytes()
+    out = np.empty(count, object)
+    for index in range(count):
+        start, end, unused = _place(first + index * step, width)
+        number = int.from_bytes(packed[start:end], "big") >> unused & (1 << width) - 1
+        out[index] = number - (number >> (width - 1) << width) if signed else number
+    return out
+
+
+def _pack_wide(data: Bytes, numbers: _Numbers, width: int, first: int, step: int) -> None:
+    for index, number in enumerate(numbers.tolist()):
+        start, end, unused = _place(first + index * step, width)
+        field = (number & (1 << width) - 1) << unused
+        data[start:end] |= np.frombuffer(field.to_bytes(end - start, "big"), np.uint8)
+
+
+def _place(bit: int, width: int) -> tuple[int, int, int]:
+    """The bytes in which a field lies that starts at `bit`, and how many bits of the last one follow it."""
+    end = (bit + width + 7) // 8
+    return bit // 8, end, 8 * end - bit - width

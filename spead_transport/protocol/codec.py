@@ -177,18 +177,16 @@ class PackedCodec(Codec):
         super().__init__(shape, format.bits)
         self._fields = format.fields
         self._dtype = format.value_dtype
-        self._limits = tuple(field.limits for field in format.fields)
         #: The only field, if the value is one number.
         self._number = format.fields[0] if not shape and len(format.fields) == 1 else None
-        #: How many bits of the last byte of a number are not used, and all of a number's bits.
+        #: How many bits of the last byte of a number are not used.
         self._unused = -self.bits % 8
-        self._mask = (1 << (self.bits + self._unused)) - 1
 
     def encode(self, value: object, casting: Casting) -> Bytes:
         if type(value) is int and self._number is not None and self._number.holds(value):
             encoded = (value << self._unused).to_bytes(packed_size(1, self.bits), "big", signed=value < 0)
             return np.frombuffer(encoded, _BYTE)
-        array = convert(value, self._dtype, casting, self._limits)
+        array = convert(value, self._dtype, casting, tuple(field.limits for field in self._fields))
         self._check_shape(array.shape)
         if isinstance(value, np.ndarray) and self._can_reference(value):
             return np.ndarray((self.bits // 8,), _BYTE, value, 8 - self.bits // 8)
@@ -204,7 +202,7 @@ class PackedCodec(Codec):
         count = prod(shape)
         data = block[start : start + packed_size(count, self.bits)]
         if self._number is not None:
-            return self._to_number(int.from_bytes(data.data, "big"))
+            return self._decode_number(self._number, int.from_bytes(data.data, "big"))
         out = np.empty(count, self._dtype)
         for number, field in enumerate(self._fields):
             numbers = unpack(data, count, field.bits, first=field.first, step=self.bits, signed=field.code == "i")
@@ -218,15 +216,14 @@ class PackedCodec(Codec):
     def decode_immediate(self, value: int, address_bytes: int, new_order: ByteOrder) -> Any:
         if self._number is None or self.bits > 8 * address_bytes:
             return super().decode_immediate(value, address_bytes, new_order)
-        return self._to_number(value & self._mask)
+        return self._decode_number(self._number, value & (1 << self.bits + self._unused) - 1)
 
-    def _to_number(self, packed: int) -> int | bool:
-        """The only number, from its bytes as an unsigned big-endian number."""
-        assert self._number is not None
+    def _decode_number(self, field: Field, packed: int) -> int | bool:
+        """The value that is one number, from its bytes as an unsigned big-endian one."""
         number = packed >> self._unused
-        if self._number.code == "i":
+        if field.code == "i":
             return number - (number >> (self.bits - 1) << self.bits)
-        return number != 0 if self._number.code == "b" else number
+        return number != 0 if field.code == "b" else number
 
     def _can_reference(self, value: npt.NDArray[Any]) -> bool:
         """Whether the last bytes of `value` are what is sent: a big-endian number of 64 bits for a shorter one."""

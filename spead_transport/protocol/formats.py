@@ -50,8 +50,9 @@ class Field:
 
     def holds(self, value: int) -> bool:
         """Whether the field is an integer that can have this value."""
-        limits = self.limits
-        return limits is not None and limits[0] <= value <= limits[1]
+        if self.code == "i":
+            return (value if value >= 0 else ~value).bit_length() < self.bits
+        return self.code in "u0" and value >= 0 and value.bit_length() <= self.bits
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -31,6 +31,9 @@ Format: TypeAlias = Sequence[tuple[str, int]]
 #: Size of each dimension; ``None`` where it varies.
 Shape: TypeAlias = Sequence[int | None]
 
+# What a descriptor that arrives may have at most, because it takes a multiple of the memory to understand it.
+_MAX_DIMENSIONS: Final = 1024
+_MAX_FIELDS: Final = 4096
 #: Descriptors are numbered as if each were the only heap of a stream.
 _CNT: Final = 1
 
@@ -145,7 +148,7 @@ def _encode_shape(shape: Shape, flavour: Flavour) -> bytes:
 def _decode_shape(data: bytes, flavour: Flavour) -> Shape:
     return [
         None if field[0] & _variable_flag(flavour) else int.from_bytes(field[1:], "big")
-        for field in _fields(data, _shape_width(flavour), "shape")
+        for field in _fields(data, _shape_width(flavour), _MAX_DIMENSIONS, "shape")
     ]
 
 
@@ -159,11 +162,14 @@ def _encode_format(format: Format, flavour: Flavour) -> bytes:
 
 def _decode_format(data: bytes, flavour: Flavour) -> Format:
     return [
-        (chr(field[0]), int.from_bytes(field[1:], "big")) for field in _fields(data, _format_width(flavour), "format")
+        (chr(field[0]), int.from_bytes(field[1:], "big"))
+        for field in _fields(data, _format_width(flavour), _MAX_FIELDS, "format")
     ]
 
 
-def _fields(data: bytes, width: int, what: str) -> list[bytes]:
+def _fields(data: bytes, width: int, limit: int, what: str) -> list[bytes]:
     if len(data) % width:
         raise ValueError(f"the descriptor's {what} has {len(data)} bytes, which is not a multiple of {width}")
+    if len(data) > limit * width:
+        raise ValueError(f"the descriptor's {what} has {len(data) // width} entries; at most {limit} are expected")
     return [data[start : start + width] for start in range(0, len(data), width)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spead_transport.protocol.bitpack import PACK_SLACK, integer_type, pack, packed_size, unpack
 
-WIDTHS = [*range(1, 67), 100, 127, 128, 129, 200]
+WIDTHS = [*range(1, 67), 100, 127, 128, 129, 200, 10_007]
 
 
 def _numbers(values: list[int], width: int, signed: bool) -> npt.NDArray[Any]:

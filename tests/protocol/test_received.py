@@ -251,6 +251,8 @@ def test_descriptors(value: bytes, name: bytes) -> None:
         _descriptor(heap_length=5, offset=1),
         _descriptor(addressed(0x12, 1)),  # three bytes of shape
         _descriptor(addressed(0x13, 1)),  # three bytes of format
+        _descriptor(addressed(0x12, 0), payload=bytes(6 * 1025)),
+        _descriptor(addressed(0x13, 0), payload=bytes(4 * 4097)),
         _descriptor(addressed(0x11, 9)),  # beyond the payload
     ],
 )
