@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points, version
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .leaks import Resources
 
 ENGINES = sorted(entry_points(group="spead_transport.engines").names)
+
+# No test depends on how long something takes.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_report_header() -> str:
