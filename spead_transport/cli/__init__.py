@@ -1,4 +1,4 @@
-"""The command ``spead-transport``: look at transports, check configurations, begin a transport of one's own."""
+"""The command ``spead-transport``: look at transports, check configurations, begin a transport, try streams."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import click
 
+from .. import tools
 from ..config import json_schema
 from .checking import check
 from .listing import transports
@@ -49,5 +50,5 @@ def schema() -> None:
 
 
 config_group.add_command(check)
-main.add_command(transports)
-main.add_command(new_transport)
+for _command in (transports, new_transport, tools.send, tools.recv, tools.bench):
+    main.add_command(_command)

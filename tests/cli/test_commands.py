@@ -161,13 +161,21 @@ def test_a_broken_transport_is_told_and_the_others_listed(tmp_path: Path, monkey
 
 def test_every_command_has_help() -> None:
     assert "new-transport" in run("--help").output
-    commands = [["config", "check"], ["config", "schema"], ["transports"], ["new-transport"]]
+    commands = [
+        ["config", "check"],
+        ["config", "schema"],
+        ["transports"],
+        ["new-transport"],
+        ["send"],
+        ["recv"],
+        ["bench"],
+    ]
     for command in commands:
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "Usage:" in result.output
     assert isinstance(main, click.Group)
-    assert set(main.commands) == {"config", "transports", "new-transport"}
+    assert {command[0] for command in commands} == set(main.commands)
 
 
 def test_the_command_is_installed() -> None:
