@@ -13,7 +13,8 @@ import pytest
 from spead_transport.errors import BrokenTransportError, EndOfStream, TransportError
 from spead_transport.testing.packets import bytes_of, make_batch
 
-from .files import BATCH, PACKETS, open_reader, open_writer, read, receive, receive_to_end, send_all, settle, write
+from ..exchange import receive, receive_to_end, send_all
+from .files import BATCH, PACKETS, open_reader, open_writer, read, settle, write
 
 
 @pytest.fixture

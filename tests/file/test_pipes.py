@@ -15,19 +15,8 @@ import pytest
 from spead_transport.errors import BrokenTransportError, EndOfStream, TransportError
 from spead_transport.testing.packets import bytes_of, make_batch
 
-from .files import (
-    BATCH,
-    PACKETS,
-    PATIENCE,
-    open_reader,
-    open_writer,
-    receive,
-    receive_to_end,
-    running,
-    send_all,
-    settle,
-    write,
-)
+from ..exchange import PATIENCE, receive, receive_to_end, running, send_all
+from .files import BATCH, PACKETS, open_reader, open_writer, settle, write
 
 #: Much more than a pipe holds.
 LARGE = make_batch([3000] * 1000)

@@ -16,7 +16,8 @@ from spead_transport.errors import BrokenTransportError, EndOfStream, TransportE
 from spead_transport.testing.packets import bytes_of, make_batch
 from spead_transport.transport import Endpoint
 
-from .links import PATIENCE, address_of, connect, connect_raw, listen, receive, receive_to_end, send_all
+from ..exchange import PATIENCE, receive, receive_to_end, send_all
+from .links import address_of, connect, connect_raw, listen
 
 BATCH = make_batch([100, 200, 300])
 PACKETS = bytes_of(BATCH)

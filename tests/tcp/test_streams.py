@@ -15,7 +15,7 @@ from spead_transport import recv, send
 from spead_transport.errors import BrokenTransportError, TransportError
 from spead_transport.testing.packets import bytes_of, make_batch
 
-from .links import PATIENCE, running
+from ..exchange import PATIENCE, running
 
 COUNT = 20
 #: Much more than all buffers together hold.

@@ -15,21 +15,9 @@ from spead_transport.errors import BrokenTransportError
 from spead_transport.protocol.constants import HEAP_CNT_ID, HEAP_LENGTH_ID, PAYLOAD_LENGTH_ID, PAYLOAD_OFFSET_ID
 from spead_transport.testing.packets import bytes_of, make_batch
 
+from ..exchange import PATIENCE, receive, receive_to_end, running, send_all, send_and_close
 from ..wire import immediate, raw_packet
-from .links import (
-    PATIENCE,
-    connect,
-    connect_raw,
-    listen,
-    raw_peer,
-    read_to_end,
-    receive,
-    receive_to_end,
-    reset,
-    running,
-    send_all,
-    send_and_close,
-)
+from .links import connect, connect_raw, listen, raw_peer, read_to_end, reset
 
 BATCH = make_batch([100, 200, 300])
 PACKETS = bytes_of(BATCH)
