@@ -11,13 +11,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 import pytest
 
-from spead_transport.transport import EventReadiness, FdReadiness, Readiness
+from spead_transport.transport import EventReadiness, FdReadiness, FdSetReadiness, Readiness
 
 PATIENCE = 10.0
 
@@ -76,7 +77,40 @@ def _writable() -> Iterator[Condition]:
         readiness.detach()
 
 
-@pytest.fixture(params=[_event, _readable, _writable], ids=["event", "readable", "writable"])
+@contextmanager
+def _one_of_a_set() -> Iterator[Condition]:
+    with _pairs(2) as ((quiet, _), (near, far)):
+        readiness = FdSetReadiness()
+        for sock in (quiet, near):
+            readiness.add(sock.fileno())
+        yield Condition(readiness, lambda: far.send(b"x"), lambda: near.recv(100))
+        for sock in (quiet, near):
+            readiness.remove(sock.fileno())
+
+
+@contextmanager
+def _event_of_a_set() -> Iterator[Condition]:
+    with _pairs(1) as ((near, _),):
+        readiness = FdSetReadiness()
+        readiness.add(near.fileno())
+        yield Condition(readiness, readiness.set, readiness.clear)
+        readiness.remove(near.fileno())
+
+
+@contextmanager
+def _pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(count)]
+        for pair in pairs:
+            for sock in pair:
+                stack.enter_context(sock)
+        yield pairs
+
+
+@pytest.fixture(
+    params=[_event, _readable, _writable, _one_of_a_set, _event_of_a_set],
+    ids=["event", "readable", "writable", "one of a set", "event of a set"],
+)
 def make(request: pytest.FixtureRequest) -> MakeCondition:
     """Makes a condition. (A fixture that were one would outlive its test.)"""
     chosen: MakeCondition = request.param
@@ -249,3 +283,24 @@ def test_running_out_of_descriptors_is_an_error_and_no_more(free: int) -> None:
         gc.collect()
         assert os.dup(near.fileno()) == lowest
         os.close(lowest)
+
+
+def test_a_set_tells_which_descriptors_are_ready() -> None:
+    with _pairs(3) as pairs:
+        readiness = FdSetReadiness()
+        for near, _ in pairs:
+            readiness.add(near.fileno())
+        assert readiness.ready() == set()
+        readiness.set()
+        readiness.wake()
+        assert readiness.ready() == set()
+        for _, far in pairs[:2]:
+            far.send(b"x")
+        assert readiness.ready() == {near.fileno() for near, _ in pairs[:2]}
+        readiness.remove(pairs[0][0].fileno())
+        assert readiness.ready() == {pairs[1][0].fileno()}
+
+
+def test_a_set_refuses_what_the_system_cannot_wait_for(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file, pytest.raises(PermissionError):
+        FdSetReadiness().add(file.fileno())
