@@ -15,6 +15,7 @@ from ..protocol.batch import BufferLike
 from ..settings import Target, as_transport
 from ..transport import PacketReceiver
 from ..transport import open_receiver as open_transport
+from ..transport.options import join_url
 from .buffer import BufferReceiver
 from .ibverbs import UdpIbvConfig
 
@@ -129,6 +130,25 @@ class BaseStream:
         from spead_transport_inproc import InprocReceiver
 
         self.add_reader(InprocReceiver(queue))
+
+    def add_udp_pcap_file_reader(self, filename: str, filter: str = "") -> None:
+        """Receive the UDP payloads in a capture file, then end. This needs the package ``spead-transport-pcap``.
+
+        Parameters
+        ----------
+        filename
+            A pcap or pcapng file.
+        filter
+            Which packets to receive, as for tcpdump (pcap-filter(7)).
+
+        Raises
+        ------
+        TransportLookupError
+            If the package is not installed; the message says how to do that.
+        TransportError
+            If the file or the filter is not what it should be.
+        """
+        self.add_reader(join_url("pcap", filename, {"filter": filter} if filter else {}))
 
     @overload
     def add_udp_reader(

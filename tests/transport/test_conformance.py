@@ -1,4 +1,4 @@
-"""Every installed transport keeps the contract."""
+"""Every installed transport keeps the contract, if it can be tried on any machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from spead_transport.transport.registry import get_transport_class, installed_tr
 
 def _subjects() -> Iterator[TransportUnderTest]:
     for installed in installed_transports():
-        yield TransportUnderTest(get_transport_class(installed.scheme))
+        subject = TransportUnderTest(get_transport_class(installed.scheme))
+        try:
+            subject.receiver_url()
+        except NotImplementedError:
+            continue
+        yield subject
 
 
 @pytest.mark.parametrize(
