@@ -77,7 +77,7 @@ def _names(scheme: str) -> dict[str, str]:
 
 
 def _write(directory: Path, names: dict[str, str]) -> None:
-    templates = files(__package__) / "template"
+    templates = files("spead_transport.cli") / "template"
     for source, target in _FILES.items():
         path = directory / Template(target).substitute(names)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,13 +37,20 @@ def json_schema() -> Schema:
         definitions[name] = _options(part_name(scheme), cls.config_type)
         pattern = _pattern(scheme, cls)
         conditions.append({"if": {"properties": {"url": {"pattern": pattern}}}, "then": {"$ref": f"#/$defs/{name}"}})
+    # With alternatives, options may be those of a transport that is not installed here.
+    conditions.append(
+        {
+            "if": {"properties": {"url": {"pattern": "^[^:]*,"}}, "required": ["url"]},
+            "then": {"additionalProperties": True},
+        }
+    )
     stream = {
         "type": "object",
         "properties": {
             "url": {
                 "description": "scheme://address; options may stand here or beside it",
                 "type": "string",
-                "pattern": "^[A-Za-z][A-Za-z0-9+.-]*://",
+                "pattern": "^[A-Za-z][A-Za-z0-9+.,-]*://",
             }
         },
         "allOf": [{"$ref": f"#/$defs/{STREAM_PART}.options"}, *conditions],
@@ -70,8 +77,8 @@ def _loadable() -> dict[str, type[AnyTransport]]:
 
 def _pattern(scheme: str, cls: type) -> str:
     """URLs in whose scheme this one stands. A stream whose table has no URL can have any options."""
-    after = r"\+" if issubclass(cls, WrapperTransport) else "://"
-    return rf"^([A-Za-z0-9.+-]+\+)?{re.escape(scheme)}{after}"
+    after = r"\+" if issubclass(cls, WrapperTransport) else r"(,[A-Za-z0-9.+,-]*)?://"
+    return rf"^([A-Za-z0-9.+,-]*[+,])?{re.escape(scheme)}{after}"
 
 
 def _options(part: str, options: type[Options]) -> Schema:

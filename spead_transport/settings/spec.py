@@ -14,7 +14,7 @@ import attrs
 
 from ..errors import TransportLookupError
 from ..transport import Transport
-from ..transport.chain import Chain, address_of, build, chain_of, find_chain, parts_of, shown_url, url_of
+from ..transport.chain import Chain, address_of, build, chain_of, find_chain, parts_of, passed_over, shown_url, url_of
 from ..transport.given import Given, Giver, assign, names_of, part_name
 from ..transport.options import HIDDEN, Options, hide_secrets, split_url
 from .stream_settings import StreamSettings
@@ -164,7 +164,8 @@ def merge(specifications: Sequence[Specification]) -> StreamSpec:
         raise naming.error from naming.error.__cause__
     parts = {**parts_of(naming.chain), STREAM_PART: StreamSettings}
     replaced = _replaced_names(resolved, naming.scheme)
-    givers = [Giver(each.options, frozenset() if each is naming else replaced) for each in resolved]
+    others = passed_over(naming.scheme, naming.chain, (name for each in resolved for name in each.options))
+    givers = [Giver(each.options, others if each is naming else others | replaced) for each in resolved]
     assigned = assign(parts, givers)
     transport = build(naming.chain, naming.address, naming.where, assigned)
     of_stream = assigned[STREAM_PART]

@@ -3,13 +3,19 @@
 A wrapper is a transport whose endpoints stand around those of another one, and is found by its entry point like
 any transport. It has options and no address: the options of the whole chain stand in one URL, and the rule of
 :mod:`spead_transport.transport.given` tells them apart.
+
+``ibverbs,udp://…`` names transports in order of preference: the first that is installed and loads is taken. Options
+that only one of them has are given with its name, ``ibverbs.comp_vector=3``, and passed over if it is not the one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeAlias
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Self, TypeAlias
 
+from ..errors import TransportLookupError
 from .contract import ConfigT, PacketReceiver, PacketSender, Transport
 from .given import Given, Giver, assign, combine, part_name
 from .options import Options, TransportConfig, hide_secrets, join_url, split_url
@@ -24,11 +30,13 @@ __all__ = [
     "chain_of",
     "find_chain",
     "parts_of",
+    "passed_over",
     "shown_url",
     "transport_from_url",
     "url_of",
 ]
 
+_log: Final = logging.getLogger("spead_transport")
 AnyTransport: TypeAlias = Transport[TransportConfig]
 #: The classes that a URL's scheme names, the outermost wrapper first, the transport itself last.
 Chain: TypeAlias = tuple[type[AnyTransport], ...]
@@ -100,7 +108,7 @@ class WrapperTransport(Transport[ConfigT]):
 
 
 def find_chain(scheme: str, *, prefer: Mapping[str, str] | None = None) -> Chain:
-    """The classes that `scheme` names: one, or several with ``+`` between them.
+    """The classes that `scheme` names: one, or several with ``+`` between them; or the first of alternatives.
 
     Raises
     ------
@@ -109,7 +117,28 @@ def find_chain(scheme: str, *, prefer: Mapping[str, str] | None = None) -> Chain
     TransportLookupError
         As for :func:`get_transport_class`.
     """
-    scheme = scheme.lower()
+    alternatives = scheme.lower().split(",")
+    refusals: list[TransportLookupError] = []
+    for alternative in alternatives:
+        try:
+            return _find_one_chain(alternative, prefer)
+        except TransportLookupError as error:
+            if len(alternatives) == 1:
+                raise
+            refusals.append(error)
+            _log.info("%s: trying the next: %s", scheme, error.message)
+    raise TransportLookupError(f"none of {scheme} can be used: {'; '.join(error.message for error in refusals)}")
+
+
+def passed_over(scheme: str, chain: Chain, names: Iterable[str]) -> frozenset[str]:
+    """Those of `names` that are for an alternative alone that `scheme` names and `chain` is not."""
+    if "," not in scheme:
+        return frozenset()
+    parts = {part_name(member) for member in re.split("[+,]", scheme)} - parts_of(chain).keys()
+    return frozenset(name for name in names if name.rpartition(".")[0] in parts)
+
+
+def _find_one_chain(scheme: str, prefer: Mapping[str, str] | None) -> Chain:
     names = scheme.split("+") if "+" in scheme and scheme not in known_schemes() else [scheme]
     classes = tuple(get_transport_class(name, prefer=prefer) for name in names)
     for outer in classes[:-1]:
@@ -188,7 +217,7 @@ def transport_from_url(url: str, *, prefer: Mapping[str, str] | None = None) -> 
     secret = frozenset().union(*(options.secret_names() for options in parts.values()))
     where = hide_secrets(url, secret)
     given = {name: Given(name, text, where) for name, text in texts.items()}
-    return build(chain, address, where, assign(parts, [Giver(given)]))
+    return build(chain, address, where, assign(parts, [Giver(given, passed_over(scheme, chain, given))]))
 
 
 def chain_of(transport: Transport[Any]) -> Sequence[Transport[Any]]:

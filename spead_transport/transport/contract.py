@@ -25,7 +25,7 @@ import attrs
 
 from ..errors import BusyError, ClosedError
 from ..protocol.batch import PacketBatch
-from .options import TransportConfig, hide_secrets
+from .options import TransportConfig
 from .readiness import Readiness
 
 __all__ = [
@@ -73,7 +73,7 @@ class _Endpoint:
     Parameters
     ----------
     url
-        Where the endpoint is.
+        Where the endpoint is, without secrets.
     capabilities
         What it promises.
     """
@@ -334,7 +334,7 @@ class Transport(ABC, Generic[ConfigT]):
     @property
     def url(self) -> str:
         """The configuration as a URL, for messages: without secrets, which ``config.to_url`` keeps."""
-        return hide_secrets(self.config.to_url(self.scheme), self.config.secret_names())
+        return self.config.shown_url(self.scheme)
 
     @abstractmethod
     def open_sender(self) -> PacketSender:

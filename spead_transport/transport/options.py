@@ -313,3 +313,7 @@ class TransportConfig(Options):
             self.address_text,
             {name: text for name, text in self.texts().items() if text != defaults[name]},
         )
+
+    def shown_url(self, scheme: str) -> str:
+        """The same for messages and endpoints: without secrets."""
+        return hide_secrets(self.to_url(scheme), self.secret_names())

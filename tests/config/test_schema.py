@@ -30,6 +30,8 @@ def validator(drop: str) -> Any:
         ('url = "inproc://x"\ncontiguous_only = false\nrate_method = "sw"', True),
         ('url = "inproc://x"\ncontiguous_only = "no"', True),
         ("max_heaps = 3", True),
+        ('url = "ibverbs,udp://127.0.0.1:1"\nttl = 3\nibverbs.comp_vector = 3', True),
+        ('url = "udp,inproc://127.0.0.1:1"\nttl = "often"', False),
         ('url = "inproc://x"\nttl = 4', False),
         ('url = "udp://127.0.0.1:1"\nevery = 4', False),
         ('url = "udp://127.0.0.1:1"\nudp.tll = 4', False),

@@ -232,6 +232,35 @@ def test_streams_run_through_a_wrapper(drop: str, engine: str) -> None:
         assert [heap.cnt for heap in receiver] == [1, 3]
 
 
+# ----------------------------------------------------------------------------------------------------- alternatives
+
+
+@pytest.mark.parametrize("schemes", ["ibverbs,udp", "udp,ibverbs", "ibverbs,rdma,udp,inproc"])
+def test_the_first_transport_that_is_installed_is_taken(schemes: str) -> None:
+    url = f"{schemes}://127.0.0.1:7148?ttl=3&ibverbs.comp_vector=4&udp.loop=no&max_heaps=9"
+    assert StreamSpec.from_url(url) == StreamSpec.from_url("udp://127.0.0.1:7148?ttl=3&loop=no&max_heaps=9")
+    assert transport_from_url("ibverbs,inproc://x?ibverbs.ttl=3").url == "inproc://x"
+
+
+def test_alternatives_may_have_wrappers(drop: str) -> None:
+    transport = transport_from_url("drop+ibverbs,drop+udp://127.0.0.1:7148?every=3&ibverbs.comp_vector=4")
+    assert transport.url == "drop+udp://127.0.0.1:7148?every=3"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ibverbs,rdma://x", "none of ibverbs,rdma can be used: no installed transport has the scheme 'ibverbs'"),
+        ("ibverbs,udp://127.0.0.1:7148?comp_vector=4", "unknown option 'comp_vector'"),
+        ("ibverbs,udp://127.0.0.1:7148?udp.tll=4", "unknown option 'tll'"),
+        ("ibverbs,udp://127.0.0.1:7148?tcp.connections=4", "'tcp' is no part of this stream"),
+        ("udp,,inproc://127.0.0.1", "expected host:port"),
+    ],
+)
+def test_mistakes_in_alternatives_are_told(url: str, message: str) -> None:
+    assert message in refusal(url)
+
+
 # ---------------------------------------------------------------------------------------------------------- streams
 
 

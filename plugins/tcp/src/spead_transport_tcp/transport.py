@@ -67,7 +67,7 @@ class TcpTransport(Transport[TcpConfig]):
             bound = attrs.evolve(config, endpoint=endpoint_of(listener.getsockname()))
             return TcpReceiver(
                 listener,
-                bound.to_url(self.scheme),
+                bound.shown_url(self.scheme),
                 connections=config.connections,
                 max_packet_size=config.max_packet_size,
                 keepalive=config.keepalive,

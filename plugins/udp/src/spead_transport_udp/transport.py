@@ -48,7 +48,7 @@ class UdpTransport(Transport[UdpConfig]):
         sockets = open_receiving(config, self.url)
         try:
             bound = attrs.evolve(config, endpoints=endpoints_at(sock.getsockname() for sock in sockets))
-            url = bound.to_url(self.scheme)
+            url = bound.shown_url(self.scheme)
             return UdpReceiver(sockets, url, max_packet_size=config.max_packet_size, gro=config.gro)
         except BaseException:
             for sock in sockets:
