@@ -53,6 +53,10 @@ docs: $(STAMP) ## Build the manual into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
 	echo "the manual is in site/index.html"
 
+.PHONY: names
+names: $(STAMP) ## Write the manual's table of spead2's names
+	@$(BIN)/python -m tests.migration.table
+
 .PHONY: bench
 bench: $(STAMP) ## Compare with spead2: some minutes, best on a quiet machine
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -74,7 +74,19 @@ class _ClassicArguments:
         config: StreamConfig | None,
         buffer_size: int,
         ttl: int,
-        interface_address: str | int = ...,
+        interface_address: str = ...,
+        *,
+        engine: str | None = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        thread_pool: ThreadPool | None,
+        endpoints: _EndpointList,
+        config: StreamConfig | None,
+        buffer_size: int,
+        ttl: int,
+        interface_index: int,
         *,
         engine: str | None = ...,
     ) -> None: ...
