@@ -36,7 +36,9 @@ def test_what_is_said_to_work_does(row: Row) -> None:
 
 def test_constants_have_the_same_values() -> None:
     values = {row.path: find("spead_transport", row.path) for row in _ROWS if row.fate == "works"}
-    constants = {path: value for path, value in values.items() if isinstance(value, int)}
+    constants = {
+        path: value for path, value in values.items() if path.rpartition(".")[2].isupper() and isinstance(value, int)
+    }
     assert len(constants) > 30
     assert constants == {path: find("spead2", path) for path in constants}
 
