@@ -229,6 +229,9 @@ class Engine(ABC):
     """A provider of the above, found by entry point in the group ``spead_transport.engines``."""
 
     name: ClassVar[str]
+    #: Which of :data:`~spead_transport.engine.selection.OPTIONAL` settings of ``recv.StreamConfig`` receiving keeps.
+    #: A stream that needs others is received by the Python engine.
+    receives: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def encoder(self, config: send_config.StreamConfig, capabilities: Capabilities) -> HeapEncoder: ...

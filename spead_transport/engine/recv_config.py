@@ -9,7 +9,7 @@ import attrs
 from ..protocol.constants import BUG_COMPAT_PYSPEAD_0_5_2
 from .memory import MemoryAllocator
 from .stats import CORE_STATS, StreamStatConfig
-from .validators import flag, non_negative, positive, unsigned
+from .validators import flag, non_negative, non_negative_time, positive, unsigned
 
 __all__ = ["MEMCPY_NONTEMPORAL", "MEMCPY_STD", "RingStreamConfig", "StreamConfig"]
 
@@ -60,6 +60,14 @@ class StreamConfig:
         Whether nothing is received before ``start()`` is called.
     max_heap_size
         Largest heap that is accepted, in bytes: a limit to what a packet can claim.
+    max_heap_age
+        How long a heap may be incomplete, in seconds since its first packet arrived, before it is given up; 0 for any
+        time. So that somebody notices in time, a thread drains the stream's readers.
+    sequential_heaps
+        Whether the heaps of a substream come one after the other, so that a heap without a length is complete as soon
+        as the next one starts (specification, section on heaps). Otherwise it is complete when it is given up. Only
+        for senders that do not interleave heaps, and transports that keep packets in order: a heap whose packets are
+        mixed with those of the next would be cut short.
 
     Raises
     ------
@@ -84,6 +92,8 @@ class StreamConfig:
     stream_id: int = attrs.field(default=0, validator=non_negative)
     explicit_start: bool = attrs.field(default=False, validator=flag)
     max_heap_size: int = attrs.field(default=_GIB, validator=positive)
+    max_heap_age: float = attrs.field(default=0.0, validator=non_negative_time)
+    sequential_heaps: bool = attrs.field(default=False, validator=flag)
     _custom_stats: list[StreamStatConfig] = attrs.field(factory=list, init=False)
 
     def copy(self) -> StreamConfig:

@@ -9,14 +9,17 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from .interface import Engine
+from .recv_config import StreamConfig
 
-__all__ = ["ENVIRONMENT_VARIABLE", "engine_names", "get_engine"]
+__all__ = ["ENVIRONMENT_VARIABLE", "OPTIONAL", "engine_names", "get_engine", "receiving_engine"]
 
 _log = logging.getLogger("spead_transport")
 _GROUP: Final = "spead_transport.engines"
 ENVIRONMENT_VARIABLE: Final = "SPEAD_TRANSPORT_ENGINE"
 #: In this order, when nothing was asked for.
 _PREFERENCE: Final = ("native", "python")
+#: Settings of a receiving stream that an engine need not keep; they are off unless they are true.
+OPTIONAL: Final = ("max_heap_age", "sequential_heaps")
 
 
 def engine_names() -> list[str]:
@@ -45,6 +48,23 @@ def get_engine(name: str | None = None) -> Engine:
     if from_environment:
         return _first(from_environment, f"{ENVIRONMENT_VARIABLE}={from_environment}")
     return _best()
+
+
+def receiving_engine(name: str | None, config: StreamConfig) -> Engine:
+    """The engine that receives with `config`: :func:`get_engine`, or the Python engine if that keeps settings which
+    the other does not.
+
+    Raises
+    ------
+    ValueError
+        As :func:`get_engine`.
+    """
+    engine = get_engine(name)
+    missing = [option for option in OPTIONAL if getattr(config, option) and option not in engine.receives]
+    if not missing:
+        return engine
+    _log.info("the %s engine does not keep %s: the python engine receives", engine.name, " and ".join(missing))
+    return get_engine("python")
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ __all__ = [
     "integer",
     "non_negative",
     "non_negative_rate",
+    "non_negative_time",
     "positive",
     "positive_int",
     "unsigned",
@@ -57,10 +58,18 @@ def positive(_: object, attribute: attrs.Attribute[int], value: object) -> None:
 
 
 def non_negative_rate(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
+    _non_negative_number(attribute.name, value, "bytes per second")
+
+
+def non_negative_time(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
+    _non_negative_number(attribute.name, value, "seconds")
+
+
+def _non_negative_number(name: str, value: Any, unit: str) -> None:
     if not isinstance(value, int | float):
-        raise TypeError(f"{attribute.name} must be a number, not {value!r}")
+        raise TypeError(f"{name} must be a number, not {value!r}")
     if math.isnan(value) or math.isinf(value) or value < 0:
-        raise ValueError(f"{attribute.name} must be a finite number of bytes per second, 0 or more, not {value}")
+        raise ValueError(f"{name} must be a finite number of {unit}, 0 or more, not {value}")
 
 
 def flag_value(value: object, name: str) -> bool:

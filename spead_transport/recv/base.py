@@ -80,7 +80,8 @@ class BaseStream:
             endpoint, which belongs to the stream from now on.
         worker
             Whether a thread of the pool drains the transport, or whoever asks the stream for heaps. By default
-            it is the thread if the transport would otherwise lose packets. (Chunks are always filled by threads.)
+            it is the thread if the transport would otherwise lose packets, or ``max_heap_age`` is set. (Chunks are
+            always filled by threads.)
 
         Returns
         -------
@@ -99,12 +100,15 @@ class BaseStream:
         receiver = _open_packet_receiver(target)
         url = receiver.url
         try:
-            self._readers.add_reader(receiver, worker=receiver.capabilities.lossy if worker is None else worker)
+            self._readers.add_reader(receiver, worker=self._needs_worker(receiver) if worker is None else worker)
         except BaseException:
             receiver.close()
             raise
         self._urls.append(url)
         return url
+
+    def _needs_worker(self, receiver: PacketReceiver) -> bool:
+        return receiver.capabilities.lossy or self._config.max_heap_age > 0
 
     def add_readers(self, targets: Iterable[ReceiverTarget]) -> None:
         """Receive from several transports. If one does not open, the stream is stopped and the error raised."""

@@ -16,6 +16,7 @@ from ..engine.chunks import Chunk, ChunkRing, ChunkStreamConfig, ChunkStreamGrou
 from ..engine.chunks.config import CHUNK_STATS
 from ..engine.interface import EndPolicy, Engine, ReaderRunner
 from ..engine.recv_config import StreamConfig
+from ..engine.selection import receiving_engine
 from ..engine.thread_pool import ThreadPool
 from ..errors import Empty, Full, Stopped
 from ..transport.readiness import poll_readable
@@ -178,7 +179,7 @@ class ChunkRingStream(BaseStream, ChunkRingPair):
     ) -> None:
         ChunkRingPair.__init__(self, data_ringbuffer, free_ringbuffer)
         config, chunk_config = _copies(config, chunk_stream_config)
-        chosen = _engine(engine, end)
+        chosen = _engine(engine, config, end)
         window = ChunkWindow(chunk_config.max_chunks, data_ringbuffer, free_ringbuffer, lossless=False)
         runner = _chunk_runner(chosen, config, chunk_config, window, thread_pool, end)
         BaseStream.__init__(self, config, runner)
@@ -257,7 +258,7 @@ class ChunkStreamRingGroup(ChunkRingPair, Sequence[ChunkStreamGroupMember]):
                 f"max_chunks={chunk_config.max_chunks} of the stream must not be larger than "
                 f"max_chunks={self._config.max_chunks} of the group"
             )
-        runner = _chunk_runner(_engine(engine, end), config, chunk_config, self._window, thread_pool, end)
+        runner = _chunk_runner(_engine(engine, config, end), config, chunk_config, self._window, thread_pool, end)
         member = ChunkStreamGroupMember(config, runner)
         self._members.append(member)
         return member
@@ -295,10 +296,10 @@ def _copies(config: StreamConfig | None, chunk_config: ChunkStreamConfig) -> tup
     return config, chunk_config.copy()
 
 
-def _engine(name: str | None, end: EndPolicy) -> Engine:
+def _engine(name: str | None, config: StreamConfig, end: EndPolicy) -> Engine:
     if end not in ("any", "all"):
         raise ValueError(f"end must be 'any' or 'all', not {end!r}")
-    return get_engine(name)
+    return receiving_engine(name, config)
 
 
 def _chunk_runner(

@@ -7,9 +7,9 @@ from typing import Self
 
 import attrs
 
-from ..engine import get_engine
 from ..engine.interface import EndPolicy, ReceivedHeap, ReceiveRunner
 from ..engine.recv_config import RingStreamConfig, StreamConfig
+from ..engine.selection import receiving_engine
 from ..engine.thread_pool import ThreadPool
 from ..errors import Stopped
 from ..settings import StreamSettings, StreamSpec, as_spec, common_settings
@@ -67,7 +67,7 @@ class RingStream(BaseStream):
         config = StreamConfig() if config is None else config.copy()
         self._ring_config = RingStreamConfig() if ring_config is None else attrs.evolve(ring_config)
         pool = ThreadPool() if thread_pool is None else thread_pool
-        self._runner = get_engine(engine).receive_runner(config, self._ring_config, pool, end)
+        self._runner = receiving_engine(engine, config).receive_runner(config, self._ring_config, pool, end)
         super().__init__(config, self._runner)
 
     @property

@@ -59,6 +59,13 @@ class StreamSettings(Options):
     )
     substreams: int = _as(_RECV["substreams"], "receiving: into how many substreams heaps are sorted, by heap cnt")
     max_heap_size: int = _as(_RECV["max_heap_size"], "receiving: largest heap that is accepted", "bytes")
+    max_heap_age: float = _as(
+        _RECV["max_heap_age"], "receiving: how long a heap may be incomplete; 0 for any time", "seconds"
+    )
+    sequential_heaps: bool = _as(
+        _RECV["sequential_heaps"],
+        "receiving: whether heaps come one by one; one without a length is complete when the next starts",
+    )
     allow_out_of_order: bool = _as(
         _RECV["allow_out_of_order"], "receiving: whether the packets of a heap may come in any order"
     )
@@ -104,6 +111,8 @@ class StreamSettings(Options):
             "stream_id": self.stream_id,
             "explicit_start": self.explicit_start,
             "max_heap_size": self.max_heap_size,
+            "max_heap_age": self.max_heap_age,
+            "sequential_heaps": self.sequential_heaps,
         }
         config = RecvConfig() if call is None else call.copy()
         for name, value in values.items():

@@ -303,8 +303,8 @@ def test_an_engine_without_chunks_leaves_them_to_the_python_engine(
         def chunk_runner(self, *arguments: Any, **named: Any) -> Any:
             return None
 
-    simple = {None: Simple(), "python": PythonEngine()}
-    monkeypatch.setattr("spead_transport.recv.chunks.get_engine", simple.__getitem__)
+    simple = {None: Simple()}
+    monkeypatch.setattr("spead_transport.engine.selection.get_engine", simple.__getitem__)
     with caplog.at_level(logging.INFO), Circuit() as circuit:
         assert [chunk.chunk_id for chunk in circuit.run([heap(1, 0)])] == [0]
     assert "the simple engine has no chunks" in caplog.text

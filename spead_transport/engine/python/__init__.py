@@ -24,6 +24,7 @@ class PythonEngine(Engine):
     """See :class:`~spead_transport.engine.interface.Engine`."""
 
     name: ClassVar[str] = "python"
+    receives: ClassVar[frozenset[str]] = frozenset({"max_heap_age", "sequential_heaps"})
 
     def encoder(self, config: send_config.StreamConfig, capabilities: Capabilities) -> PythonEncoder:
         return PythonEncoder(config, capabilities)

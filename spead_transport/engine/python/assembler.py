@@ -7,6 +7,7 @@ vectors, and its payload moves in one copy, or not at all if the transport gives
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -102,6 +103,27 @@ class PythonAssembler(HeapAssembler):
                     self._give_up(self._live[cnt], "incomplete_heaps_flushed")
         return self._take_output()
 
+    def expire(self, now: float) -> list[ReceivedHeap]:
+        """Give up the heaps that are too old; returns them."""
+        while self._live and self.next_expiry <= now:
+            oldest = next(iter(self._live.values()))
+            self._notices.warn(
+                "expired",
+                now,
+                "heap %d was given up incomplete because it was older than max_heap_age=%g seconds",
+                oldest.cnt,
+                self._config.max_heap_age,
+            )
+            self._give_up(oldest, "incomplete_heaps_evicted")
+        return self._take_output()
+
+    @property
+    def next_expiry(self) -> float:
+        """When there will be something to give up for its age, if nothing else happens; infinity for never."""
+        if not self._config.max_heap_age or not self._live:
+            return math.inf
+        return next(iter(self._live.values())).began + self._config.max_heap_age
+
     def discard_rest(self) -> None:
         """Count what is left of a batch, because the stream ends or an error cut the batch short."""
         self._stats[Rejection.STOPPED.stat_name] += sum(run.num_packets for run in self._rest)
@@ -166,11 +188,13 @@ class PythonAssembler(HeapAssembler):
 
     def _begin(self, run: Run, decoded: DecodedPackets, payloads: Payloads, now: float) -> None:
         """Start a heap with its first run, or finish it at once if it has only one packet."""
-        live = LiveHeap(run.cnt, run.heap_address_bits, run.length)
+        live = LiveHeap(run.cnt, run.heap_address_bits, run.length, now)
         if not self._placement.begin(live, run, payloads):
             self._reject(Rejection.NO_MEMORY, run.num_packets, now)
             return
         self._note(run, live, decoded)
+        if self._config.sequential_heaps:
+            self._finish_unsized(live.cnt % self._config.substreams)
         if run.num_packets == 1 and live.complete:
             self._stats["single_packet_heaps"] += 1
             self._deliver(live)
@@ -252,6 +276,13 @@ class PythonAssembler(HeapAssembler):
             self._give_up(self._live[old], "incomplete_heaps_evicted")
         self._slots[substream][live.slot] = live.cnt
         self._live[live.cnt] = live
+
+    def _finish_unsized(self, substream: int) -> None:
+        """A heap of `substream` starts, so those before it that have no length and no hole are complete."""
+        for cnt in [cnt for cnt in self._slots[substream] if cnt is not None]:
+            live = self._live[cnt]
+            if live.length < 0 and live.received == live.end:
+                self._finish(live)
 
     def _forget(self, live: LiveHeap) -> None:
         del self._live[live.cnt]

@@ -48,6 +48,7 @@ class PythonChunkRunner(Readers):
             if reader.ended:
                 return None
             if not self._assembler.blocked:
+                self._expire()
                 self._current = reader
                 self._receive(reader)
             elif reader is self._current:
@@ -59,7 +60,7 @@ class PythonChunkRunner(Readers):
                 return PAUSED
             self._current = None
             self._resume()
-            return None if reader.ended else reader.receiver.readable
+            return self._wait_for(reader)
 
     def _wake(self) -> None:
         """There may be room for the batch that waits. Called from any thread, with or without the lock."""

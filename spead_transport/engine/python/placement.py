@@ -40,6 +40,8 @@ class LiveHeap:
     heap_address_bits: int
     #: In bytes; -1 until a packet says.
     length: int
+    #: When its first packet arrived.
+    began: float = 0.0
     #: Where the payload goes; ``None`` if it is not kept.
     memory: Bytes | None = None
     #: Its place among the heaps of its substream.

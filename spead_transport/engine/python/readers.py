@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from abc import abstractmethod
@@ -16,7 +17,7 @@ from ..recv_config import StreamConfig
 from ..stats import StreamStats
 from ..thread_pool import ThreadPool
 from .assembler import PythonAssembler
-from .workers import PAUSED, Wait, Worker, worker_of
+from .workers import PAUSED, Wait, Within, Worker, worker_of
 
 __all__ = ["Reader", "Readers"]
 
@@ -155,6 +156,19 @@ class Readers(ReaderRunner):
         self._take(heaps)
         if self._assembler.stopped and not self._assembler.blocked:
             self._end()
+
+    def _expire(self) -> None:
+        """Let go of heaps that are too old."""
+        self._take(self._assembler.expire(time.monotonic()))
+
+    def _wait_for(self, reader: Reader) -> Wait | None:
+        """What a reader's worker waits for, after a step."""
+        if reader.ended:
+            return None
+        expiry = self._assembler.next_expiry
+        if expiry == math.inf:
+            return reader.receiver.readable
+        return Within(reader.receiver.readable, max(0.0, expiry - time.monotonic()))
 
     def _fail(self, reader: Reader, error: Exception) -> None:
         """A reader cannot go on, for whatever a transport, an allocator or a ring raises."""

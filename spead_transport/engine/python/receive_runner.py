@@ -92,16 +92,18 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
     def step(self, reader: Reader) -> Wait | None:
         with self._lock:
             if not reader.ended:
+                self._expire()
                 if len(self._ring) >= self._capacity:
                     return self._pause(reader)
                 self._receive(reader)
-            return None if reader.ended else reader.receiver.readable
+            return self._wait_for(reader)
 
     # --------------------------------------------------------------------------------------- with the lock held
 
     def _next(self) -> ReceivedHeap | None:
         """The next heap, if there is one; the callers' readers are driven until there is."""
         if not self._ring:
+            self._expire()
             self._drive(1)
         if self._ring:
             heap = self._ring.popleft()

@@ -13,10 +13,12 @@ import threading
 import time
 from typing import Final, Protocol, TypeAlias
 
+import attrs
+
 from ...transport import EventReadiness, Readiness
 from ..thread_pool import ThreadPool, Workers, pin_thread
 
-__all__ = ["PAUSED", "PythonWorkers", "Task", "Wait", "Worker", "worker_of"]
+__all__ = ["PAUSED", "PythonWorkers", "Task", "Wait", "Within", "Worker", "worker_of"]
 
 #: In seconds.
 _EPOLL_PRECISION: Final = 1e-3
@@ -28,8 +30,18 @@ class _Paused:
 
 
 PAUSED: Final = _Paused()
-#: What a task waits for: a readiness, a number of seconds, or a kick (which always ends the wait).
-Wait: TypeAlias = Readiness | float | _Paused
+
+
+@attrs.frozen
+class Within:
+    """Wait for a readiness, but no longer than some seconds."""
+
+    readiness: Readiness
+    seconds: float
+
+
+#: What a task waits for: a readiness, a number of seconds, either of them, or a kick (which always ends the wait).
+Wait: TypeAlias = Readiness | float | Within | _Paused
 
 
 class Task(Protocol):
@@ -99,8 +111,10 @@ class _Loop:
         self._epoll.register(kick.fileno(), select.EPOLLIN)
         self._by_fd: dict[int, Task] = {}
         self._waits: dict[Task, Readiness] = {}
-        self._timers: list[tuple[float, int, Task]] = []
-        self._timer_of: dict[Task, int] = {}
+        # When timers are due, and their serial numbers. One that was given up stays here, but does not hold its task.
+        self._timers: list[tuple[float, int]] = []
+        self._timed: dict[int, Task] = {}
+        self._timer_of: dict[Task, tuple[float, int]] = {}
         self._serial = itertools.count()
 
     def wait(self) -> dict[Task, None]:
@@ -114,29 +128,50 @@ class _Loop:
         ready = {self._by_fd[fd]: None for fd, _ in events if fd in self._by_fd}
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            _, serial, task = heapq.heappop(self._timers)
-            if self._timer_of.get(task) == serial:
-                del self._timer_of[task]
-                ready[task] = None
+            _, serial = heapq.heappop(self._timers)
+            timed = self._timed.pop(serial, None)
+            if timed is not None:
+                del self._timer_of[timed]
+                ready[timed] = None
         return ready
 
     def step(self, task: Task) -> None:
         readiness = self._waits.get(task)
         if readiness is not None:
             readiness.acknowledge()
-        self._timer_of.pop(task, None)
         try:
             wait = task.step()
         except Exception:
             _log.exception("%r failed and is no longer driven", task)
             wait = None
-        new = wait if isinstance(wait, Readiness) else None
+        new, seconds = (wait.readiness, wait.seconds) if isinstance(wait, Within) else (wait, wait)
+        if not isinstance(new, Readiness):
+            new = None
         if new is not readiness:
             self._change_readiness(task, readiness, new)
-        if isinstance(wait, float):
-            serial = next(self._serial)
-            self._timer_of[task] = serial
-            heapq.heappush(self._timers, (time.monotonic() + wait, serial, task))
+        if isinstance(seconds, float):
+            self._set_timer(task, time.monotonic() + seconds, keep=new is not None)
+        else:
+            self._cancel_timer(task)
+
+    def _set_timer(self, task: Task, due: float, *, keep: bool) -> None:
+        """Step `task` when it is `due`; if `keep`, a timer that it has already will do if that is earlier.
+
+        A task that waits for a readiness, too, is stepped often, and would leave very many timers behind.
+        """
+        current = self._timer_of.get(task)
+        if keep and current is not None and current[0] <= due:
+            return
+        self._cancel_timer(task)
+        serial = next(self._serial)
+        self._timer_of[task] = due, serial
+        self._timed[serial] = task
+        heapq.heappush(self._timers, (due, serial))
+
+    def _cancel_timer(self, task: Task) -> None:
+        current = self._timer_of.pop(task, None)
+        if current is not None:
+            del self._timed[current[1]]
 
     def _change_readiness(self, task: Task, old: Readiness | None, new: Readiness | None) -> None:
         if old is not None:
