@@ -105,11 +105,13 @@ def _print(description: Description) -> None:
     if description["error"] is not None:
         click.echo(f"  cannot be used: {description['error']}\n")
         return
-    rows = [("", description["summary"]), ("", _promises(Capabilities(**description["capabilities"])))]
+    rows = [("", description["summary"])]
+    if description["wrapper"]:
+        rows.append(("", f"stands before another transport, and changes what that one promises: {scheme}+udp://…"))
+    else:
+        rows.append(("", _promises(Capabilities(**description["capabilities"]))))
     if description["address"] is not None:
         rows.append(("", f"{scheme}://ADDRESS: {description['address']}"))
-    if description["wrapper"]:
-        rows.append(("", f"stands before another transport: {scheme}+udp://…"))
     print_columns(rows, 0)
     _print_options(description["options"])
 

@@ -86,13 +86,17 @@ def split_url(url: str) -> tuple[str, str, dict[str, str]]:
         If there is no scheme, or an option is given twice or has no ``=``.
     """
     scheme, separator, rest = url.partition("://")
+    try:
+        url.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{hide_secrets(url)!r}: character {error.start} is half of a surrogate pair") from None
     if not separator or not scheme:
         raise ValueError(f"{hide_secrets(url)!r}: expected a URL such as udp://127.0.0.1:7148 or inproc://name")
     address, _, query = rest.partition("?")
     options: dict[str, str] = {}
     for part in query.split("&") if query else ():
         # RFC 3986: only %xx is an escape; that a + means a space is a custom of web forms.
-        name, equals, value = map(unquote, part.partition("="))
+        name, equals, value = map(_unquote, part.partition("="))
         if not name or not equals:
             raise ValueError(
                 f"{hide_secrets(url)!r}: expected name=value&name=value after the '?', "
@@ -101,13 +105,24 @@ def split_url(url: str) -> tuple[str, str, dict[str, str]]:
         if name in options:
             raise ValueError(f"{hide_secrets(url)!r}: option {name!r} is given twice")
         options[name] = value
-    return scheme.lower(), unquote(address), options
+    return scheme.lower(), _unquote(address), options
 
 
 def join_url(scheme: str, address: str, options: Mapping[str, str] = MappingProxyType({})) -> str:
     """The opposite of :func:`split_url`."""
-    query = "&".join(f"{quote(name)}={quote(text, safe=_UNQUOTED)}" for name, text in options.items())
-    return f"{scheme}://{quote(address, safe=_UNQUOTED)}{'?' if query else ''}{query}"
+    query = "&".join(f"{_quote(name)}={_quote(text)}" for name, text in options.items())
+    return f"{scheme}://{_quote(address)}{'?' if query else ''}{query}"
+
+
+# Bytes that are no UTF-8 can be part of file names: in text they are what os.fsdecode() makes of them (PEP 383).
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe=_UNQUOTED, errors="surrogateescape")
+
+
+def _unquote(text: str) -> str:
+    return unquote(text, errors="surrogateescape")
 
 
 def hide_secrets(url: str, names: frozenset[str] = frozenset()) -> str:

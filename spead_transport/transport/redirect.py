@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final, TypeAlias
@@ -142,8 +143,9 @@ class Redirection:
         return None
 
 
-# Those of redirected(), the innermost first. Replaced as a whole, so that any thread can read it.
+# Those of redirected(), the innermost first. Replaced as a whole, so that any thread can read it without the lock.
 _in_force: tuple[Redirection, ...] = ()
+_in_force_lock = threading.Lock()
 
 
 @contextmanager
@@ -165,11 +167,13 @@ def redirected(rules: str) -> Iterator[Redirection]:
     """
     global _in_force
     redirection = Redirection(rules, f"redirected({rules!r})", prefix=f"{next(_serial)}/")
-    _in_force = (redirection, *_in_force)
+    with _in_force_lock:
+        _in_force = (redirection, *_in_force)
     try:
         yield redirection
     finally:
-        _in_force = tuple(other for other in _in_force if other is not redirection)
+        with _in_force_lock:
+            _in_force = tuple(other for other in _in_force if other is not redirection)
         redirection.discard()
 
 

@@ -221,6 +221,28 @@ def test_mistakes_are_named_with_their_place(path: Path, text: str, message: str
         _ = load(path, text)["x"].spec
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such_module:Odd", "odd 9 .* is installed but does not load: ModuleNotFoundError"),
+        ("tests.config.wrapping:DropTransport", "odd 9 .* has the scheme 'drop', but its entry point says 'odd'"),
+        ("tests.config.wrapping:OtherContract", "odd 9 .* was written for version 2 of the transport contract"),
+    ],
+)
+def test_plugins_that_cannot_be_used_are_named_with_the_place(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, message: str
+) -> None:
+    info = tmp_path / "odd-9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 9\n")
+    (info / "entry_points.txt").write_text(f"[spead_transport.transports]\nodd = {target}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = load(path, '[x]\nurl = "odd://x"\n[y]\nurl = "inproc://y"\n')
+    with pytest.raises(TransportLookupError, match=rf"^{path}: \[x\]: {message}"):
+        config["x"]
+    assert config["y"].spec.transport == transport_from_url("inproc://y")
+
+
 def test_bytes_that_are_no_text_are_refused(path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="this is not TOML"):

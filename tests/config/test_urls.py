@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from typing import Any
 
@@ -155,6 +156,35 @@ def test_secrets_are_in_no_message(url: str) -> None:
         StreamSpec.from_url(url)
     assert "hush" not in "".join(traceback.format_exception_only(caught.value))
     assert caught.value.__cause__ is None
+
+
+WORDS = st.sampled_from(
+    [
+        *("udp", "inproc", "faults", "://", "?", "&", "=", "+", ",", ".", "%", "%zz", "@", ":", "[", "]"),
+        *("ttl", "rate", "stream.", "udp.", "max_heaps", "engine", "1e999", "1e99", "nan", "-1", "10Gbit/s"),
+        *("\xe9", "\ud800", "\udcff", "\0", "9" * 99),
+    ]
+)
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@given(
+    st.lists(WORDS | st.text(max_size=3), max_size=14).map("".join), st.sampled_from(["", "udp://", "inproc://x?"])
+)
+def test_any_text_is_a_url_or_refused(text: str, start: str) -> None:
+    """Whatever comes, it is understood, and then written so that it is understood again, or it is a ValueError."""
+    try:
+        spec = StreamSpec.from_url(start + text)
+    except ValueError:
+        return
+    assert StreamSpec.from_url(spec.to_url()) == spec
+
+
+def test_bytes_that_are_no_text_pass_through() -> None:
+    """Names of files can have them."""
+    spec = StreamSpec.from_url("inproc://a%ff%C3%A9")
+    assert spec.to_url() == "inproc://a%FF%C3%A9"
+    assert spec.transport.config == attrs.evolve(spec.transport.config, name=os.fsdecode(b"a\xff\xc3\xa9"))
 
 
 # --------------------------------------------------------------------------------------------------------- wrappers

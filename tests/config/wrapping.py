@@ -15,7 +15,7 @@ from spead_transport.transport import (
     option,
 )
 
-__all__ = ["DropConfig", "DropTransport"]
+__all__ = ["DropConfig", "DropTransport", "OtherContract"]
 
 
 @attrs.frozen(kw_only=True)
@@ -78,3 +78,8 @@ class DropTransport(WrapperTransport[DropConfig]):
 
     def open_receiver(self) -> PacketReceiver:
         return _Receiver(self.open_inner_receiver(), self.url)
+
+
+class OtherContract(DropTransport):
+    contract = 2
+    scheme = "odd"
