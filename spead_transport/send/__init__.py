@@ -16,6 +16,7 @@ from . import asyncio
 from .bytes_stream import BytesStream
 from .ibverbs import UdpIbvConfig, UdpIbvStream
 from .opening import open_sender
+from .statistics import SenderStatistics
 from .stream import Stream, SyncStream
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "ItemGroup",
     "PacketGenerator",
     "RateMethod",
+    "SenderStatistics",
     "Stream",
     "StreamConfig",
     "SyncStream",

@@ -105,9 +105,15 @@ class AsyncStream(Stream):
         except OSError as error:
             future.set_exception(error)
             return future
-        completions = self._completions
+        tally, completions = self._tally, self._completions
+        tally.begin(len(numbered))
         completions.expect()
-        self._runner.submit(numbered, mode, lambda nbytes, error: completions.complete(future, nbytes, error))
+
+        def complete(nbytes: int, error: Exception | None) -> None:
+            tally.end(len(numbered), nbytes, error)
+            completions.complete(future, nbytes, error)
+
+        self._runner.submit(numbered, mode, complete)
         return future
 
     def flush(self, timeout: float | None = None) -> None:

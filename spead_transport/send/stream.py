@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import attrs
@@ -16,6 +16,7 @@ from ..engine.thread_pool import ThreadPool
 from ..engine.validators import positive_int, unsigned
 from ..protocol.outgoing import Heap
 from ..transport import PacketSender
+from .statistics import SenderStatistics, Tally
 
 __all__ = ["Stream", "SyncStream"]
 
@@ -50,6 +51,7 @@ class Stream:
         self._keeps_rate = sender.capabilities.keeps_rate
         kept = self._config if self._keeps_rate else attrs.evolve(self._config, rate=0.0)
         self._runner = get_engine(engine).send_runner(sender, kept, pool)
+        self._tally = Tally()
         self._cnt_lock = threading.Lock()
         self._next_cnt = 1
         self._cnt_step = 1
@@ -71,6 +73,10 @@ class Stream:
     def num_substreams(self) -> int:
         """How many destinations there are to choose from by ``substream_index``."""
         return self._sender.num_destinations
+
+    def statistics(self) -> SenderStatistics:
+        """A snapshot of what was counted."""
+        return self._tally.statistics()
 
     def set_cnt_sequence(self, next: int, step: int) -> None:
         """Choose the heap cnts that heaps without one get: `next`, ``next + step`` …, reduced to the flavour's width.
@@ -169,7 +175,7 @@ class SyncStream(Stream):
             If the packet size is too small for the heap, or the heap too large for its flavour.
         """
         reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
-        return self._runner.send(self._number((reference,)), GroupMode.SERIAL, timeout)
+        return self._send(self._number((reference,)), GroupMode.SERIAL, timeout)
 
     def send_heaps(
         self,
@@ -201,7 +207,17 @@ class SyncStream(Stream):
         OSError
             If there are no heaps; and as for :meth:`send_heap`.
         """
-        return self._runner.send(self._number(HeapReferenceList(heaps)), mode, timeout)
+        return self._send(self._number(HeapReferenceList(heaps)), mode, timeout)
+
+    def _send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+        self._tally.begin(len(heaps))
+        try:
+            nbytes = self._runner.send(heaps, mode, timeout)
+        except BaseException as error:
+            self._tally.end(len(heaps), 0, error)
+            raise
+        self._tally.end(len(heaps), nbytes, None)
+        return nbytes
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that any thread sends is sent or failed.
