@@ -14,6 +14,7 @@ from spead_transport.transport import Capabilities, Clock, PacketBatch, PacketRe
 from spead_transport.transport.clock import Alarm
 
 from .config import FaultsConfig
+from .fates import Prophecy
 from .line import Line
 from .log import FaultLog
 from .readiness import AroundReadiness
@@ -22,7 +23,7 @@ __all__ = ["FaultyReceiver", "FaultySender"]
 
 #: Seconds after which a packet that was due, and that the inner sender had no room for, is offered again.
 _RETRY: Final = 0.005
-#: Seconds that a closed sender goes on trying for.
+#: Seconds after which a closed sender gives up, if the inner one takes nothing.
 _LINGER: Final = 5.0
 #: Packets that move in one step.
 _STEP: Final = 1024
@@ -99,7 +100,9 @@ class FaultySender(PacketSender):
         self._moving = threading.Lock()
         self._alarm = _OneAlarm(clock)
         self._failure: TransportError | None = None
+        #: When a closed sender gives up what does not move on, and how many packets were left when that was set.
         self._give_up_at: float | None = None
+        self._left = 0
 
     @property
     def writable(self) -> AroundReadiness:
@@ -134,15 +137,11 @@ class FaultySender(PacketSender):
         while taken < len(batch) and not blocked:
             clear = line.clear_run(prophecy, taken, len(batch), now)
             if clear:
-                try:
-                    count = self._inner.try_send(batch[taken : taken + clear])
-                except TransportError:
-                    if taken:
-                        break  # it comes again, with the packet that it is about in front
-                    raise
-                line.passed(prophecy, taken, taken + count)
-                taken += count
-                blocked = not count
+                stop, error = self._pass(line, batch, prophecy, taken, taken + clear)
+                if error is not None and not stop:
+                    raise error  # else it comes again, when the packet that it is about is the first
+                blocked = stop < taken + clear
+                taken = stop
                 continue
             count = line.room(min(_STEP, line.struck_run(prophecy, taken, len(batch))))
             if not count:
@@ -151,6 +150,28 @@ class FaultySender(PacketSender):
             taken += count
             blocked = not self._deliver(now)
         return taken, blocked
+
+    def _pass(
+        self, line: Line, batch: PacketBatch, prophecy: Prophecy, first: int, last: int
+    ) -> tuple[int, TransportError | None]:
+        """Send packets on that pass the line at once; where that ended, and the error at which it did, if any."""
+        kept = line.kept(prophecy, first, last)
+        rest = batch[first:last] if len(kept) == last - first else batch.take(kept)
+        sent = 0
+        error = None
+        while len(rest):
+            try:
+                count = self._inner.try_send(rest)
+            except TransportError as caught:
+                error = caught
+                break
+            if not count:
+                break
+            sent += count
+            rest = rest[count:]
+        stop = last if sent == len(kept) else int(kept[sent])
+        line.passed(batch, prophecy, first, stop)
+        return stop, error
 
     def _deliver(self, now: float) -> bool:
         """Hand what is due to the inner sender; False if it has no room."""
@@ -196,7 +217,6 @@ class FaultySender(PacketSender):
             for line in self._lines:
                 line.finish(now)
             self._settle(not self._deliver(now), full=False)
-            self._give_up_at = None
             self._finish(now)
         self._writable.wake()
 
@@ -205,10 +225,12 @@ class FaultySender(PacketSender):
         if self._inner.closed:
             return
         overdue = any((due := line.next_due()) is not None and due <= now for line in self._lines)
-        if not overdue:
+        left = sum(line.size for line in self._lines)
+        if not overdue or left < self._left:
             self._give_up_at = None
         elif self._give_up_at is None:
             self._give_up_at = now + _LINGER
+        self._left = left
         lost = self._failure is not None or (self._give_up_at is not None and now >= self._give_up_at)
         if lost or all(line.idle for line in self._lines):
             for line in self._lines:
@@ -282,7 +304,7 @@ class FaultyReceiver(PacketReceiver):
     def _take_in(self, limit: int, now: float) -> PacketBatch | None:
         """Take packets from the inner receiver into the line; ``None`` if there are none, or they must wait.
 
-        Packets to which nothing happens are returned as they are.
+        Packets to which nothing happens are returned at once, without those that are lost.
         """
         count = self._line.room(limit)
         if not count or self._end is not None:
@@ -297,8 +319,8 @@ class FaultyReceiver(PacketReceiver):
             return None
         prophecy = self._line.foresee(batch)
         if self._line.clear_run(prophecy, 0, len(batch), now) == len(batch):
-            self._line.passed(prophecy, 0, len(batch))
-            return batch
+            self._line.passed(batch, prophecy, 0, len(batch))
+            return batch.take(self._line.kept(prophecy, 0, len(batch))) if prophecy.fates else batch
         self._line.push(batch, prophecy, 0, len(batch), now)
         self._inner.release()
         return _NOTHING

@@ -107,7 +107,7 @@ class Fates:
         if what == "loss":
             fate.lost = "loss"
         elif what == "duplication":
-            fate.copies += 1
+            fate.copies = 2
         elif what == "reordering":
             fate.hold = self._config.reorder_by
         elif what == "corruption":
@@ -146,7 +146,7 @@ class Fates:
             case "drop":
                 fate.lost = "script_drop"
             case "duplicate":
-                fate.copies += 1
+                fate.copies = 2
             case "corrupt":
                 fate.flip = float(self._throw("flip", 1, row)[0])
             case "truncate":

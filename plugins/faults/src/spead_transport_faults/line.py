@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import attrs
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from spead_transport.protocol.packets import decode_headers
 from spead_transport.protocol.rejection import Rejection
-from spead_transport.transport import PacketBatch
+from spead_transport.transport import Offsets, PacketBatch
 
 from .config import FaultsConfig, Side
 from .fates import Fate, Fates, Prophecy
@@ -28,6 +29,7 @@ __all__ = ["Line"]
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 
 _NOTHING: Final = PacketBatch.of([])
+_ALL: Final = -1
 
 
 @attrs.define(eq=False)
@@ -65,8 +67,9 @@ class Line:
         self._active = config.concerns(side)
         self._fates = Fates(config, side, destination)
         self._serial = itertools.count()
-        #: On their way: (when they are due, a number that keeps those in order that are due together, packets).
-        self._waiting: list[tuple[float, int, PacketBatch]] = []
+        #: On their way: when they are due, a number that keeps those in order that are due together, a batch, and
+        #: which packet of it; `_ALL` for all of them.
+        self._waiting: list[tuple[float, int, PacketBatch, int]] = []
         self._held: list[_Held] = []
         #: What is due, and was looked at.
         self._front = _NOTHING
@@ -83,13 +86,20 @@ class Line:
         return self._fates.foresee(batch) if self._active else Prophecy({}, None)
 
     def clear_run(self, prophecy: Prophecy, first: int, count: int, now: float) -> int:
-        """How many of the `count` packets of a batch, from `first` on, may pass as if there were no line."""
+        """How many of the `count` packets of a batch, from `first` on, pass at once or are lost."""
         if not self._active:
             return count - first if not self.size else 0
         outage = now - self._opened in self._config.outages
         if self.size or self._held or outage or self._config.takes_time:
             return 0
-        return next((row for row in prophecy.fates if row >= first), count) - first
+        struck = (row for row, fate in prophecy.fates.items() if row >= first and not fate.lost)
+        return next(struck, count) - first
+
+    def kept(self, prophecy: Prophecy, first: int, last: int) -> Offsets:
+        """Which packets of such a run are not lost: their positions in the batch."""
+        rows = np.arange(first, last)
+        lost = [row - first for row in prophecy.fates if first <= row < last]
+        return np.delete(rows, lost) if lost else rows
 
     def struck_run(self, prophecy: Prophecy, first: int, count: int) -> int:
         """How many packets are to be pushed together, if those from `first` on are not clear.
@@ -107,10 +117,12 @@ class Line:
             return count
         return max(0, min(count, self._config.queue - self.size))
 
-    def passed(self, prophecy: Prophecy, first: int, last: int) -> None:
-        """Note that packets passed by the line."""
-        if self._active:
-            self._fates.take(prophecy, first, last)
+    def passed(self, batch: PacketBatch, prophecy: Prophecy, first: int, last: int) -> None:
+        """Note that packets of such a run passed, or were lost."""
+        lost = {row: fate for row, fate in prophecy.fates.items() if first <= row < last}
+        self._note(batch, lost, first)
+        self.lost.update(fate.lost for fate in lost.values())
+        self._fates.take(prophecy, first, last)
 
     def push(self, batch: PacketBatch, prophecy: Prophecy, first: int, last: int, now: float) -> None:
         """Take in the packets from `first` to before `last` of a batch. They are copied.
@@ -189,15 +201,20 @@ class Line:
         if config.bandwidth is None and jitter is None:
             self._wait(packets, now + delay)
             return
-        for row, size in enumerate(packets.sizes.tolist()):
-            sent = now
-            if config.bandwidth is not None:
-                sent = self._link_free = max(now, self._link_free) + size / config.bandwidth
-            self._wait(packets[row : row + 1], sent + delay + (0.0 if jitter is None else float(jitter[row])))
+        dues = np.full(len(packets), now + delay)
+        if config.bandwidth is not None:
+            sent = max(now, self._link_free) + np.cumsum(packets.sizes) / config.bandwidth
+            self._link_free = float(sent[-1])
+            dues = sent + delay
+        if jitter is not None:
+            dues = dues + jitter
+        for row, due in enumerate(dues.tolist()):
+            heapq.heappush(self._waiting, (due, next(self._serial), packets, row))
+        self.size += len(packets)
 
     def _wait(self, packets: PacketBatch, due: float) -> None:
         self.size += len(packets)
-        heapq.heappush(self._waiting, (due, next(self._serial), packets))
+        heapq.heappush(self._waiting, (due, next(self._serial), packets, _ALL))
 
     def _set_free(self, index: int, now: float) -> None:
         """Let those packets go on that were held until after the packet of this index, or for too long."""
@@ -211,13 +228,14 @@ class Line:
     def peek(self, now: float, limit: int) -> PacketBatch:
         """The next packets that are due, at most `limit`. They are not gone until :meth:`pop`."""
         self._set_free(-1, now)
-        due = [self._front] if len(self._front) else []
         count = len(self._front)
+        due: list[tuple[PacketBatch, int]] = []
         while self._waiting and self._waiting[0][0] <= now and count < limit:
-            due.append(heapq.heappop(self._waiting)[2])
-            count += len(due[-1])
+            due.append(heapq.heappop(self._waiting)[2:])
+            count += len(due[-1][0]) if due[-1][1] == _ALL else 1
         if due:
-            self._front = PacketBatch.concatenate(due)
+            found = [_pick(batch, [row for _, row in rows]) for batch, rows in _together(due)]
+            self._front = PacketBatch.concatenate([self._front, *found] if len(self._front) else found)
         return self._front[:limit]
 
     def pop(self, count: int) -> None:
@@ -262,6 +280,19 @@ class Line:
     def idle(self) -> bool:
         """Whether no packet is on its way."""
         return not self.size and not self._held
+
+
+def _together(due: list[tuple[PacketBatch, int]]) -> Iterator[tuple[PacketBatch, list[tuple[PacketBatch, int]]]]:
+    """Packets that follow each other and are in one batch."""
+    for _, group in itertools.groupby(due, lambda entry: id(entry[0])):
+        entries = list(group)
+        yield entries[0][0], entries
+
+
+def _pick(batch: PacketBatch, rows: list[int]) -> PacketBatch:
+    if rows[0] == _ALL:
+        return batch if len(rows) == 1 else PacketBatch.concatenate([batch] * len(rows))
+    return batch.take(np.array(rows, np.int64))
 
 
 def _names(fate: Fate) -> list[str]:
