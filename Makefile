@@ -65,6 +65,10 @@ bench: $(STAMP) ## Compare with spead2: some minutes, best on a quiet machine
 bench-quick: $(STAMP) ## The same in less than a minute
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
+.PHONY: bench-rate
+bench-rate: $(STAMP) ## How precisely rates are kept: some minutes, best on a quiet machine
+	@$(BIN)/python -m benchmarks.rate $(ARGS)
+
 .PHONY: constraints
 constraints: $(STAMP) ## Choose the newest versions of all dependencies anew
 	@$(BIN)/pip install -qq uv

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
-__all__ = ["Pacer"]
+__all__ = ["Pacer", "burst_limit"]
 
-#: A sender that wakes up late by so many seconds is not behind: that is how precise the system's timers are.
-_TIMER_SLACK: Final = 250e-6
+#: A sender that wakes up late by so many seconds is not behind: that is how precise a thread's waking is on a machine
+#: that has other things to do.
+_WAKING_SLACK: Final = 1e-3
+#: Seconds after which a stream that sent nothing had nothing to send. A program that sends heap after heap with
+#: blocking calls has nothing to send between two of them, but means to keep the rate.
+_PAUSE: Final = 10e-3
+#: Seconds that the longest burst may stand for, so that rates are kept over much less than a second.
+_LONGEST_BURST: Final = 5e-3
+
+
+def burst_limit(burst_size: int, rate: float) -> int:
+    """How many bytes may go at once at `rate` bytes per second, at least 1, if `burst_size` is the most."""
+    return max(1, min(burst_size, int(rate * _LONGEST_BURST)))
 
 
 class Pacer:
@@ -16,6 +28,8 @@ class Pacer:
     Two clocks run: one at the wanted rate, which says where the stream should be by now, and one at the burst rate,
     which keeps a stream that fell behind from making up for it all at once. Time without anything to send is not
     owed.
+
+    In any time, no more goes out than the burst rate allows in that and another millisecond, and one burst.
 
     Parameters
     ----------
@@ -27,11 +41,13 @@ class Pacer:
         self._ratio = burst_rate_ratio
         self._due = 0.0
         self._burst_due = 0.0
+        self._last_sent = -math.inf
 
     def begin(self, now: float) -> None:
         """Something is to be sent again after there was nothing."""
-        self._due = max(self._due, now)
-        self._burst_due = max(self._burst_due, now)
+        if now - self._last_sent > _PAUSE:
+            self._due = max(self._due, now)
+            self._burst_due = max(self._burst_due, now)
 
     def delay(self, now: float) -> float:
         """Seconds to wait before the next burst; 0 or less to send it now."""
@@ -39,6 +55,7 @@ class Pacer:
 
     def sent(self, now: float, nbytes: int, rate: float) -> None:
         """`nbytes` bytes went out at `now`, at a wanted rate of `rate` bytes per second (0 is unlimited)."""
+        self._last_sent = now
         if rate > 0:
             self._due += nbytes / rate
-            self._burst_due = max(self._burst_due, now - _TIMER_SLACK) + nbytes / (rate * self._ratio)
+            self._burst_due = max(self._burst_due, now - _WAKING_SLACK) + nbytes / (rate * self._ratio)

@@ -49,7 +49,8 @@ class StreamConfig:
     rate
         Bytes per second, SPEAD headers included; 0 sends as fast as it goes.
     burst_size
-        The rate is kept over so many bytes, which are sent at once.
+        The rate is kept over so many bytes, which are sent at once; over fewer, but at least a packet, if the rate
+        is so low that they would stand for more than 5 milliseconds.
     max_heaps
         How many heaps may be waiting to be sent.
     burst_rate_ratio

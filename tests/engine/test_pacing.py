@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from spead_transport.engine.pacing import Pacer
+from spead_transport.engine.pacing import Pacer, burst_limit
 
 
 class Timeline:
@@ -71,3 +74,54 @@ def test_each_heap_may_have_its_own_rate() -> None:
     timeline.send(1000, rate=1e6)
     assert timeline.times[1] - timeline.times[0] == pytest.approx(1e-3)
     assert timeline.times[2] - timeline.times[1] == pytest.approx(1e-2)
+
+
+def test_a_program_that_sends_heap_after_heap_keeps_the_rate() -> None:
+    """Its stream has nothing to send between two heaps, and is late for the next one because of that."""
+    timeline = Timeline(Pacer(1.05))
+    for _ in range(1000):
+        timeline.pacer.begin(timeline.now)
+        timeline.send(1000, rate=1e6)
+        timeline.now += 0.2e-3
+    elapsed = timeline.now - timeline.times[0]
+    assert elapsed == pytest.approx(1.0, rel=0.002)
+
+
+@pytest.mark.parametrize("rate", [125e3, 1.25e6, 125e6, 1.25e9])
+def test_a_rate_is_kept_to_one_percent_within_a_second(rate: float) -> None:
+    """Whatever the size of the heaps, with a timer that is late and a program that pauses."""
+    packet = 1472
+    burst = max(packet, burst_limit(65536, rate) // packet * packet)
+    timeline = Timeline(Pacer(1.05), late=80e-6)
+    while timeline.now < 101.0:
+        timeline.send(burst, rate)
+        timeline.now += 20e-6
+    elapsed = timeline.times[-1] - timeline.times[0]
+    assert burst * (len(timeline.times) - 1) / elapsed == pytest.approx(rate, rel=0.002)
+    assert burst <= max(packet, 0.005 * rate)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 1e-5, 1e-3, 0.1]), st.integers(1, 65536)), min_size=2, max_size=200),
+    st.floats(1.0, 2.0),
+)
+def test_bursts_are_bounded(steps: list[tuple[float, int]], ratio: float) -> None:
+    """However late a sender is, no more goes in any time than the burst rate allows in that and a millisecond."""
+    rate = 1e7
+    timeline = Timeline(Pacer(ratio))
+    for late, nbytes in steps:
+        timeline.now += late
+        timeline.send(nbytes, rate)
+    total = np.cumsum([nbytes for _, nbytes in steps])
+    times = np.array(timeline.times)
+    for first in range(len(steps) - 1):
+        between = total[first + 1 :] - total[first]
+        allowed = rate * ratio * (times[first + 1 :] - times[first] + 1e-3) + 65536
+        assert (between <= allowed + 1e-3).all()
+
+
+def test_bursts_stand_for_little_time() -> None:
+    assert burst_limit(65536, 1e9) == 65536
+    assert burst_limit(65536, 125e3) == 625
+    assert burst_limit(1, 1e9) == 1
+    assert burst_limit(65536, 1e-3) == 1

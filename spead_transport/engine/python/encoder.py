@@ -13,6 +13,7 @@ from ...protocol.batch import PacketBatch
 from ...protocol.packets import encode_heap
 from ...transport import Capabilities
 from ..interface import HeapEncoder, NumberedHeap
+from ..pacing import burst_limit
 from ..send_config import GroupMode, StreamConfig
 
 __all__ = ["PythonEncoder"]
@@ -53,7 +54,7 @@ class PythonEncoder(HeapEncoder):
     def _merge(self, batches: Iterator[_Paced]) -> Iterator[_Paced]:
         """Put neighbours of one rate and for one destination together as long as they stay small."""
         for (_, rate), same in groupby(batches, key=lambda paced: (paced[0].destination, paced[1])):
-            limit = self._burst_size if rate > 0 else _BATCH_BYTES
+            limit = burst_limit(self._burst_size, rate) if rate > 0 else _BATCH_BYTES
             waiting: list[PacketBatch] = []
             nbytes = 0
             for batch, _ in same:
@@ -70,7 +71,7 @@ class PythonEncoder(HeapEncoder):
         step = self._largest_batch or count
         if rate > 0:
             # By the largest packet: all but a heap's first and last few have that size.
-            step = min(step, max(1, self._burst_size // int(batch.sizes.max())))
+            step = min(step, max(1, burst_limit(self._burst_size, rate) // int(batch.sizes.max())))
         if step >= count:
             yield batch
         else:
