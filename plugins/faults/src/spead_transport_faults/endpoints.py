@@ -91,7 +91,7 @@ class FaultySender(PacketSender):
         super().__init__(url or f"faults+{inner.url}", _capabilities(inner.capabilities, config, active=active))
         self._inner = inner
         self._clock = clock
-        self.log = FaultLog() if log is None else log
+        self.log: FaultLog = FaultLog() if log is None else log
         now = clock.now()
         self._lines = [Line(config, "send", index, self.log, now) for index in range(inner.num_destinations)]
         self._writable = AroundReadiness(inner.writable)
@@ -263,7 +263,7 @@ class FaultyReceiver(PacketReceiver):
         super().__init__(url or f"faults+{inner.url}", _capabilities(inner.capabilities, config, active=active))
         self._inner = inner
         self._clock = clock
-        self.log = FaultLog() if log is None else log
+        self.log: FaultLog = FaultLog() if log is None else log
         self._line = Line(config, "receive", 0, self.log, clock.now())
         self._readable = AroundReadiness(inner.readable)
         self._readable.watch(True)

@@ -67,7 +67,7 @@ class Fates:
         self._dice = Dice(config.seed, f"{side} {destination}")
         self._counts: OrderedDict[int, int] = OrderedDict()
         #: How many packets were taken.
-        self.index = 0
+        self.index: int = 0
         chances = {
             "loss": config.loss,
             "duplication": config.duplication,

@@ -74,7 +74,7 @@ class Line:
         #: What is due, and was looked at.
         self._front = _NOTHING
         #: How many packets are waiting, those that are due included.
-        self.size = 0
+        self.size: int = 0
         self._link_free = opened
         #: How many packets were lost, by reason.
         self.lost: Counter[str] = Counter()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from spead_transport.transport import (
     Capabilities,
     Clock,
     Transport,
+    TransportConfig,
     WrapperTransport,
     system_clock,
     transport_from_url,
@@ -36,8 +37,8 @@ class FaultsTransport(WrapperTransport[FaultsConfig]):
 
     contract = 1
     scheme = "faults"
-    config_type = FaultsConfig
-    capabilities = Capabilities(
+    config_type: ClassVar[type[TransportConfig]] = FaultsConfig
+    capabilities: ClassVar[Capabilities] = Capabilities(
         lossy=False,
         ordered=True,
         reach="process",
@@ -50,7 +51,7 @@ class FaultsTransport(WrapperTransport[FaultsConfig]):
         super().__init__(config, inner)
         self._clock = clock
         #: What was done to the packets of all endpoints that this object opened.
-        self.log = FaultLog()
+        self.log: FaultLog = FaultLog()
 
     @classmethod
     def loopback_url(cls) -> str:

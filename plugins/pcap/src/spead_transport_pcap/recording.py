@@ -37,9 +37,9 @@ class Recorder:
         self._now = now
         self._broken = False
         #: Packets that are in the capture.
-        self.recorded = 0
+        self.recorded: int = 0
         #: Packets that are not: too large for a datagram, or the system refused to write.
-        self.missed = 0
+        self.missed: int = 0
 
     def record(self, batch: PacketBatch) -> None:
         """Write packets."""
@@ -86,7 +86,7 @@ class RecordingSender(PacketSender):
     def __init__(self, inner: PacketSender, recorder: Recorder, url: str) -> None:
         super().__init__(url, _capabilities(inner.capabilities))
         self._inner = inner
-        self.recorder = recorder
+        self.recorder: Recorder = recorder
 
     @property
     def writable(self) -> Readiness:
@@ -124,7 +124,7 @@ class RecordingReceiver(PacketReceiver):
     def __init__(self, inner: PacketReceiver, recorder: Recorder, url: str) -> None:
         super().__init__(url, _capabilities(inner.capabilities))
         self._inner = inner
-        self.recorder = recorder
+        self.recorder: Recorder = recorder
 
     @property
     def readable(self) -> Readiness:

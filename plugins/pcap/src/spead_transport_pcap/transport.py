@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 
@@ -15,6 +15,7 @@ from spead_transport.transport import (
     Endpoint,
     Endpoints,
     Transport,
+    TransportConfig,
     WrapperTransport,
     as_ip_address,
     system_clock,
@@ -46,8 +47,8 @@ class PcapTransport(Transport[PcapConfig]):
 
     contract = 1
     scheme = "pcap"
-    config_type = PcapConfig
-    capabilities = CAPABILITIES
+    config_type: ClassVar[type[TransportConfig]] = PcapConfig
+    capabilities: ClassVar[Capabilities] = CAPABILITIES
 
     def __init__(self, config: PcapConfig, *, clock: Clock = system_clock) -> None:
         super().__init__(config)
@@ -72,8 +73,8 @@ class RecordTransport(WrapperTransport[RecordConfig]):
 
     contract = 1
     scheme = "record"
-    config_type = RecordConfig
-    capabilities = Capabilities(
+    config_type: ClassVar[type[TransportConfig]] = RecordConfig
+    capabilities: ClassVar[Capabilities] = Capabilities(
         lossy=False,
         ordered=True,
         reach="process",
