@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 from importlib.metadata import entry_points
@@ -12,7 +13,7 @@ import pytest
 from spead_transport_pcap import PcapConfig, PcapTransport
 
 import spead_transport as spead
-from spead_transport import recv
+from spead_transport import recv, send
 from spead_transport.errors import EndOfStream, TransportError, TransportLookupError
 from spead_transport.transport import ManualClock, PacketReceiver, registry
 
@@ -264,3 +265,44 @@ def test_a_socket_is_no_file(tmp_path: Path) -> None:
         sock.bind(str(path))
         with pytest.raises(TransportError, match="No such device"):
             spead.open_receiver(f"pcap://{path}")
+
+
+# ----------------------------------------------------------------------------------------------------- a real capture
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_what_the_kernel_shows(tmp_path: Path, host: str) -> None:
+    """Frames of the loopback interface, before segmentation, as tcpdump gets them."""
+    try:
+        capturing = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))  # all protocols
+    except PermissionError:
+        pytest.skip("capturing needs CAP_NET_RAW")
+    group = send.ItemGroup()
+    group.add_item(0x1000, "data", "Bytes", (30_000,), np.uint8, value=np.arange(30_000) % 251)
+    with capturing, spead.open_receiver(f"udp://{host}:0") as receiver:
+        capturing.bind(("lo", 0))
+        address = receiver.urls[0].removeprefix("udp://").partition("?")[0]
+        with spead.open_sender(f"udp://{address}") as sender:
+            for cnt in (1, 2, 3):
+                sender.send_heap(group.get_heap(descriptors="all", data="all"))
+                assert receiver.get(20).cnt == cnt
+        capturing.setblocking(False)
+        frames = _captured(capturing)
+    path = write_pcap(tmp_path / "a.pcap", frames, snaplen=262144)
+    with spead.open_receiver(f"pcap://{path}?filter=udp dst port {address.rpartition(':')[2]}") as replayed:
+        ours = spead.ItemGroup()
+        for heap in replayed:
+            assert np.array_equal(ours.update(heap)["data"].value, np.arange(30_000) % 251)
+        assert replayed.stats["heaps"] == 3
+        assert not replayed.drops()
+
+
+def _captured(capturing: socket.socket) -> list[bytes]:
+    """The frames that arrived. On the loopback interface each is shown as a sent one, too."""
+    frames = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            frame, (_, _, kind, *_) = capturing.recvfrom(1 << 17)
+            if kind != socket.PACKET_OUTGOING:
+                frames.append(frame)
+    return frames

@@ -299,7 +299,8 @@ class FaultyReceiver(PacketReceiver):
             self._inner.release()
 
     def drops(self) -> dict[str, int]:
-        return dict(Counter(self._inner.drops()) + self._line.lost)
+        # The copy of the line's is made in one step: packets may be on their way in another thread.
+        return dict(Counter(self._inner.drops()) + Counter(dict(self._line.lost)))
 
     def _take_in(self, limit: int, now: float) -> PacketBatch | None:
         """Take packets from the inner receiver into the line; ``None`` if there are none, or they must wait.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import logging
 import shutil
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 import cypcap
@@ -21,6 +21,8 @@ __all__ = ["Capture"]
 
 _log = logging.getLogger("spead_transport")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+#: Frames looked at in one call.
+_MOST_FRAMES: Final = 8192
 
 
 class Capture:
@@ -47,6 +49,8 @@ class Capture:
         self._unpacked: tempfile._TemporaryFileWrapper[bytes] | None = None
         #: Frames without a payload, by reason.
         self.drops: Counter[str] = Counter()
+        #: Whether there are no more frames.
+        self.ended: bool = False
         try:
             self._pcap = self._open(path)
         except BaseException:
@@ -65,27 +69,33 @@ class Capture:
         self._pcap.close()
         self._remove_unpacked()
 
-    def frames(self) -> Iterator[tuple[float, memoryview | None]]:
-        """The time of each frame, in seconds since 1970, and its UDP payload; ``None`` if it has none.
+    def read(self, limit: int) -> list[tuple[float, bytes]]:
+        """The next UDP payloads, and when they were captured, in seconds since 1970.
 
-        Ends with the file, or where it cannot be read further, which is counted and logged.
+        Parameters
+        ----------
+        limit
+            How many at most. There may be fewer, or none, where many frames have no payload, and at the end: then
+            `ended` is set. Where the file cannot be read further is an end, too, which is counted and logged.
         """
-        while True:
-            try:
-                header, frame = next(self._frames)
-            except StopIteration:
-                return
-            except cypcap.Error as error:
-                self.drops["unreadable"] += 1
-                _log.warning("%s: the rest of the capture cannot be read: %s", self._url, _text(error))
-                return
-            try:
-                payload = udp_payload(self._link_type, frame)
-            except Rejected as rejected:
-                self.drops[rejected.reason] += 1
-                yield header.ts, None
-            else:
-                yield header.ts, payload
+        found: list[tuple[float, bytes]] = []
+        looked_at = 0
+        try:
+            for header, frame in itertools.islice(self._frames, _MOST_FRAMES):
+                looked_at += 1
+                try:
+                    found.append((header.ts, udp_payload(self._link_type, frame)))
+                except Rejected as rejected:
+                    self.drops[rejected.reason] += 1
+                    continue
+                if len(found) == limit:
+                    return found
+            self.ended = looked_at < _MOST_FRAMES
+        except cypcap.Error as error:
+            self.ended = True
+            self.drops["unreadable"] += 1
+            _log.warning("%s: the rest of the capture cannot be read: %s", self._url, _text(error))
+        return found
 
     def _open(self, path: str) -> cypcap.Pcap:
         try:
