@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..engine.chunks import (
     Chunk,
     ChunkLayout,
+    ChunkRing,
     ChunkRingStatistics,
     ChunkStreamConfig,
     ChunkStreamGroupConfig,
@@ -32,6 +33,7 @@ from .stream import Ringbuffer, RingStream, Stream, open_receiver
 __all__ = [
     "Chunk",
     "ChunkLayout",
+    "ChunkRing",
     "ChunkRingPair",
     "ChunkRingStatistics",
     "ChunkRingStream",

@@ -1,4 +1,8 @@
-"""Groups: streams that fill the same chunks, and wait for each other or not."""
+"""Groups: streams that fill the same chunks, and wait for each other or not.
+
+There is no comparison with spead2 here: a program that reads its statistics in a loop, to see how far streams are,
+hangs now and then.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,7 @@ Mode = ChunkStreamGroupConfig.EvictionMode
 class Group:
     """Two streams with a queue each. What is sent has been taken in, or waits, when :meth:`send` returns."""
 
-    def __init__(
-        self, mode: Mode, max_chunks: int = 2, member_chunks: int = 2, free: int = 20, size: int = 2
-    ) -> None:
+    def __init__(self, mode: Mode, *, max_chunks: int = 2, free: int = 20, size: int = 2) -> None:
         self.data, self.free = recv.ChunkRingbuffer(50), recv.ChunkRingbuffer(50)
         config = ChunkStreamGroupConfig(max_chunks=max_chunks, eviction_mode=mode)
         self.group = recv.ChunkStreamRingGroup(config, self.data, self.free)
@@ -30,11 +32,8 @@ class Group:
         self.queues = [InprocQueue() for _ in range(size)]
         self.sent = [0] * size
         for stream_id, queue in enumerate(self.queues):
-            member = self.group.emplace_back(
-                self.pool,
-                recv.StreamConfig(stream_id=stream_id),
-                ChunkStreamConfig(place=LAYOUT, max_chunks=2),
-            )
+            stream_config = recv.StreamConfig(stream_id=stream_id)
+            member = self.group.emplace_back(self.pool, stream_config, ChunkStreamConfig(place=LAYOUT))
             member.add_inproc_reader(queue)
 
     def send(self, index: int, *packets: bytes, waits: bool = False) -> None:

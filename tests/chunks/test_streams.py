@@ -125,12 +125,10 @@ def test_the_stream_ends_when_the_user_stops_a_ring(ring: str) -> None:
         while not circuit.stream.stats["heaps"]:
             pass
         getattr(circuit, ring).stop()
-        circuit.send(heap(cnt, cnt) for cnt in range(2, 4))
-        for _ in circuit.data:
+        circuit.send([heap(2, 5)])
+        while not circuit.stream.stats["rejected_stopped"]:
             pass
-        while not circuit.queue.stopped and circuit.stream.stats["packets"] < 1:
-            pass
-        circuit.stream.stop()
+        assert [chunk.chunk_id for chunk in circuit.data] == ([0] if ring == "free" else [])
 
 
 def test_late_packets_do_not_touch_a_chunk_that_the_user_has() -> None:
@@ -232,6 +230,20 @@ def test_a_stream_that_is_garbage_ends() -> None:
     with pytest.raises(Stopped):
         data.get(timeout=30)
     pool.stop()
+
+
+def test_a_paused_stream_that_is_garbage_ends() -> None:
+    circuit = Circuit(free=0)
+    circuit.send([heap(1, 0)])
+    circuit.start()
+    data, free = circuit.data, circuit.free
+    while not free.statistics().empty:
+        pass
+    del circuit
+    gc.collect()
+    with pytest.raises(Stopped):
+        data.get(timeout=30)
+    free.put(chunk_of())
 
 
 def test_readers_end_together_or_one_by_one() -> None:

@@ -225,6 +225,12 @@ class ChunkRing:
         _tell(told)
         return chunk
 
+    def forget(self, callback: Callable[[], None]) -> None:
+        """For streams that end: do not call `callback` any more."""
+        with self._lock:
+            self._waiting_for_space = [other for other in self._waiting_for_space if other != callback]
+            self._waiting_for_data = [other for other in self._waiting_for_data if other != callback]
+
     def put_last(self, chunks: list[Chunk]) -> int:
         """For streams that end: put chunks in, even if there is no room for them. Returns how many were put in: none
         if the ring was stopped."""

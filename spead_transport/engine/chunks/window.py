@@ -195,6 +195,8 @@ class ChunkWindow:
         self._members.remove(member)
         if member in self._waiting:
             self._waiting.remove(member)
+        for ring in (self.data_ring, self.free_ring):
+            ring.forget(member.resume)
         self._wake()
         if self._members:
             try:
