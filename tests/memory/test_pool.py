@@ -15,7 +15,8 @@ import pytest
 from spead_transport import InprocQueue, MemoryAllocator, MemoryPool, ThreadPool, recv
 from spead_transport.transport import BufferLike
 
-from ..wire import packet
+from ..interop.common import PACKAGES
+from ..wire import addressed, packet
 
 
 class Counting(MemoryAllocator):
@@ -258,3 +259,27 @@ def test_the_interpreter_ends_while_memory_is_lent() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "in_background"),
+    [("ours", False), ("spead2", False), ("ours", True)],  # spead2 refuses the thread pool that its manual asks for
+)
+def test_the_classic_arguments(name: str, in_background: bool) -> None:
+    package = PACKAGES[name]
+    threads = package.ThreadPool()
+    allocator = package.MmapAllocator(0, True)
+    pool = (
+        package.MemoryPool(threads, 100, 1000, 4, 2, 1, allocator)
+        if in_background
+        else package.MemoryPool(100, 1000, 4, 2, allocator=allocator)
+    )
+    assert pool.warn_on_empty
+    pool.warn_on_empty = False
+    config = package.recv.StreamConfig(memory_allocator=pool)
+    stream = package.recv.Stream(threads, config, package.recv.RingStreamConfig(heaps=10))
+    stream.add_buffer_reader(b"".join(packet(cnt, bytes([cnt]) * 500, [addressed(0x1000, 0)]) for cnt in range(8)))
+    received = [bytes(heap.get_items()[0]) for heap in stream]
+    assert received == [bytes([cnt]) * 500 for cnt in range(8)]
+    stream.stop()
+    threads.stop()
