@@ -19,6 +19,7 @@ PYTHON ?= $(or $(firstword $(INSTALLED)),python3.11)
 KEY := $(PYTHON) $(CURDIR)
 NATIVE := $(shell find plugins -name build -prune -o \( -name CMakeLists.txt -o -name '*.[ch]pp' -o -name '*.h' \) -print)
 INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs/examples/*/pyproject.toml) $(NATIVE)
+PACKAGES := spead_transport $(notdir $(wildcard plugins/*/src/spead_transport_*))
 CODE := spead_transport $(wildcard plugins/*/src) tests benchmarks docs
 
 .PHONY: help
@@ -42,11 +43,13 @@ lint: $(STAMP) ## Check style and formatting
 types: $(STAMP) ## Check types with mypy and pyright
 	@$(BIN)/mypy --strict $(CODE)
 	$(BIN)/pyright
-	report=$$(PATH=$(CURDIR)/$(BIN):$$PATH pyright --verifytypes spead_transport --ignoreexternal) || {
-	    echo "$$report" >&2
-	    exit 1
-	}
-	grep 'completeness' <<< "$$report"
+	for package in $(PACKAGES); do
+	    report=$$(PATH=$(CURDIR)/$(BIN):$$PATH pyright --verifytypes $$package --ignoreexternal) || {
+	        echo "$$report" >&2
+	        exit 1
+	    }
+	    echo "$$package: $$(grep 'completeness' <<< "$$report")"
+	done
 
 .PHONY: docs
 docs: $(STAMP) ## Build the manual into site/

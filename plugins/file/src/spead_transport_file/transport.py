@@ -9,10 +9,10 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from spead_transport.errors import TransportError
-from spead_transport.transport import Transport
+from spead_transport.transport import Transport, TransportConfig
 
 from .config import FileConfig
 from .opening import open_for_reading, open_for_writing
@@ -32,7 +32,7 @@ class FileTransport(Transport[FileConfig]):
 
     contract = 1
     scheme = "file"
-    config_type = FileConfig
+    config_type: ClassVar[type[TransportConfig]] = FileConfig
     capabilities = CAPABILITIES
 
     @classmethod

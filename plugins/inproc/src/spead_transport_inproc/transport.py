@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import quote
 
 import attrs
@@ -200,7 +200,7 @@ class InprocTransport(Transport[InprocConfig]):
 
     contract = 1
     scheme = "inproc"
-    config_type = InprocConfig
+    config_type: ClassVar[type[TransportConfig]] = InprocConfig
     capabilities = CAPABILITIES
 
     @classmethod

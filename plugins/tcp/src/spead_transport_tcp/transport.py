@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from typing import ClassVar
 
 import attrs
 
-from spead_transport.transport import Transport
+from spead_transport.transport import Transport, TransportConfig
 
 from .config import TcpConfig
 from .receiver import TcpReceiver
@@ -25,7 +26,7 @@ class TcpTransport(Transport[TcpConfig]):
 
     contract = 1
     scheme = "tcp"
-    config_type = TcpConfig
+    config_type: ClassVar[type[TransportConfig]] = TcpConfig
     capabilities = CAPABILITIES
 
     @classmethod

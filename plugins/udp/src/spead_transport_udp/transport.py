@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 
-from spead_transport.transport import Transport
+from spead_transport.transport import Transport, TransportConfig
 
 from .addresses import endpoints_at
 from .config import UdpConfig
@@ -25,7 +27,7 @@ class UdpTransport(Transport[UdpConfig]):
 
     contract = 1
     scheme = "udp"
-    config_type = UdpConfig
+    config_type: ClassVar[type[TransportConfig]] = UdpConfig
     capabilities = CAPABILITIES
 
     @classmethod

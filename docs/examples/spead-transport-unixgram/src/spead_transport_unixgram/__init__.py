@@ -6,7 +6,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
@@ -123,7 +123,7 @@ class UnixgramReceiver(PacketReceiver):
 class UnixgramTransport(Transport[UnixgramConfig]):
     contract = 1
     scheme = "unixgram"
-    config_type = UnixgramConfig
+    config_type: ClassVar[type[TransportConfig]] = UnixgramConfig
     capabilities = CAPABILITIES
 
     @classmethod
