@@ -1,0 +1,202 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <thread>
+
+#include "check.hpp"
+#include "packet_queue.hpp"
+#include "receive_runner.hpp"
+#include "send_runner.hpp"
+#include "support.hpp"
+#include "udp_receiver.hpp"
+#include "udp_sender.hpp"
+
+using namespace spead;
+using namespace support;
+
+namespace {
+
+constexpr double patience = 30.0;
+
+std::shared_ptr<ReceiveRunner> make_receiver(ReceiveConfig config = {}) {
+    return std::make_shared<ReceiveRunner>(config, shared_pool(), [](bool, const std::string &) {});
+}
+
+std::shared_ptr<SendRunner> make_sender(Sender sender, SendConfig config = {}, std::atomic<int> *finished = nullptr) {
+    return std::make_shared<SendRunner>(std::move(sender), config,
+                                        SendRunner::Callbacks{[finished](SendGroups groups) {
+                                                                  if (finished) *finished += static_cast<int>(groups.size());
+                                                              },
+                                                              [](const std::vector<std::string> &) {}});
+}
+
+std::shared_ptr<SendGroup> group_of(std::vector<OutgoingHeap> heaps) {
+    return std::make_shared<SendGroup>(std::move(heaps), GroupMode::serial, nullptr);
+}
+
+void send_now(SendRunner &runner, std::vector<OutgoingHeap> heaps) {
+    const auto group = group_of(std::move(heaps));
+    runner.enqueue(group);
+    CHECK(runner.drive(*group, monotonic_time() + patience) == Waited::ready);
+    CHECK(!group->error());
+}
+
+ReceivedHeap wait_for_heap(ReceiveRunner &runner) {
+    ReceivedHeap heap;
+    for (;;) {
+        const ReceiveRunner::Next next = runner.next(heap);
+        if (next == ReceiveRunner::Next::heap) return heap;
+        CHECK(next == ReceiveRunner::Next::empty);
+        CHECK(runner.wait(patience) == Waited::ready);
+    }
+}
+
+void wait_for_end(ReceiveRunner &runner) {
+    ReceivedHeap heap;
+    while (runner.next(heap) != ReceiveRunner::Next::stopped) CHECK(runner.wait(patience) == Waited::ready);
+}
+
+Sender queue_sender(const std::shared_ptr<PacketQueue> &queue) {
+    return as_sender(std::make_shared<QueueSender>(std::vector{queue}));
+}
+
+Receiver queue_receiver(const std::shared_ptr<PacketQueue> &queue) {
+    return as_receiver(std::make_shared<QueueReceiver>(std::vector{queue}));
+}
+
+FileDescriptor udp_socket(SocketAddress &address) {
+    FileDescriptor fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    auto &v4 = reinterpret_cast<sockaddr_in &>(address.storage);
+    v4.sin_family = AF_INET;
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.size = sizeof v4;
+    CHECK_EQUAL(bind(fd.get(), reinterpret_cast<sockaddr *>(&v4), sizeof v4), 0);
+    CHECK_EQUAL(getsockname(fd.get(), reinterpret_cast<sockaddr *>(&v4), &address.size), 0);
+    return fd;
+}
+
+}  // namespace
+
+TEST(a_large_heap_is_adopted_from_the_queue) {
+    const auto queue = std::make_shared<PacketQueue>();
+    const Bytes payload = numbered_bytes(1 << 20);
+    auto sender = make_sender(queue_sender(queue));
+    auto receiver = make_receiver();
+    receiver->add_reader(queue_receiver(queue), nullptr);
+    send_now(*sender, {heap_of(1, payload)});
+    const ReceivedHeap heap = wait_for_heap(*receiver);
+    CHECK(payload_of(heap) == payload);
+    CHECK_EQUAL(heap.memory.size(), payload.size());
+    queue->stop();
+    wait_for_end(*receiver);
+}
+
+TEST(many_threads_send_and_a_worker_receives) {
+    constexpr int threads = 3;
+    constexpr int heaps = 200;
+    const auto queue = std::make_shared<PacketQueue>();
+    Workers workers(2, {});
+    ReceiveConfig config;
+    config.ring_heaps = 2;  // so that the worker has to pause
+    config.assembler.max_heaps = 64;
+    auto receiver = make_receiver(config);
+    receiver->add_reader(queue_receiver(queue), workers.assign());
+    const Bytes payload = numbered_bytes(5000);
+    std::atomic<int> finished{0};
+    auto sender = make_sender(queue_sender(queue), {.encoder = {}, .max_heaps = 100000}, &finished);
+    std::vector<std::thread> senders;
+    for (int t = 0; t < threads; t++)
+        senders.emplace_back([&, t] {
+            for (int i = 0; i < heaps; i++) {
+                const auto group = group_of({heap_of(static_cast<std::uint64_t>(t * heaps + i), payload)});
+                if (i % 2) {
+                    if (!sender->submit(group)) sender->drive_with(workers.assign(), nullptr);
+                } else {
+                    sender->enqueue(group);
+                    sender->drive(*group, -1.0);
+                }
+            }
+        });
+    for (int i = 0; i < threads * heaps; i++) CHECK(payload_of(wait_for_heap(*receiver)) == payload);
+    for (std::thread &thread : senders) thread.join();
+    CHECK(sender->flush(patience) == Waited::ready);
+    CHECK_EQUAL(finished.load(), threads * heaps / 2);
+    CHECK(receiver->statistics().worker_blocked > 0);
+    receiver->stop();
+    wait_for_end(*receiver);
+    workers.stop();
+}
+
+TEST(stopping_and_closing_wakes_who_waits) {
+    const auto queue = std::make_shared<PacketQueue>();
+    auto receiver = make_receiver();
+    receiver->add_reader(queue_receiver(queue), nullptr);
+    std::thread waiting([&] { wait_for_end(*receiver); });
+    receiver->stop();
+    waiting.join();
+
+    const Bytes payload = numbered_bytes(100000);
+    auto sender = make_sender(queue_sender(queue), {.encoder = {.rate = 1000.0, .burst_size = 1000}});
+    const auto group = group_of({heap_of(1, payload)});
+    sender->enqueue(group);
+    std::thread sending([&] { sender->drive(*group, -1.0); });
+    sender->close();
+    sending.join();
+    CHECK(group->error()->kind == ErrorKind::closed);
+    CHECK(CHECK_THROWS(TransportException, sender->enqueue(group_of({heap_of(2, payload)}))).error.kind == ErrorKind::closed);
+}
+
+TEST(a_forgotten_sender_still_sends) {
+    const auto queue = std::make_shared<PacketQueue>();
+    const Bytes payload = numbered_bytes(3000);
+    std::atomic<int> finished{0};
+    const auto workers = std::make_shared<Workers>(1, std::vector<int>{});
+    {
+        auto sender = make_sender(queue_sender(queue), {.encoder = {.rate = 1e6, .burst_size = 1000}}, &finished);
+        if (!sender->submit(group_of({heap_of(1, payload)}))) sender->drive_with(workers->assign(), workers);
+    }
+    auto receiver = make_receiver();
+    receiver->add_reader(queue_receiver(queue), nullptr);
+    CHECK(payload_of(wait_for_heap(*receiver)) == payload);
+    while (finished == 0) std::this_thread::yield();
+}
+
+TEST(udp_carries_heaps_with_and_without_the_kernels_help) {
+    for (const bool offload : {true, false}) {
+        SocketAddress address;
+        std::vector<FileDescriptor> sockets;
+        sockets.push_back(udp_socket(address));
+        auto workers = Workers(1, {});
+        auto receiver = make_receiver({.assembler = {.max_heaps = 8}, .ring_heaps = 1000});
+        receiver->add_reader(as_receiver(std::make_shared<UdpReceiver>(std::move(sockets), 9200, offload)), workers.assign());
+        FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        auto sender = make_sender(as_sender(std::make_shared<UdpSender>(std::move(socket), std::vector{address}, offload)));
+        const Bytes large = numbered_bytes(20000);
+        const Bytes small = numbered_bytes(64);
+        for (std::uint64_t cnt = 0; cnt < 20; cnt++) {
+            const Bytes &payload = cnt % 2 ? large : small;
+            send_now(*sender, {heap_of(cnt, payload)});
+            CHECK(payload_of(wait_for_heap(*receiver)) == payload);
+        }
+        receiver->stop();
+        workers.stop();
+    }
+}
+
+TEST(a_datagram_that_is_too_long_is_counted) {
+    SocketAddress address;
+    std::vector<FileDescriptor> sockets;
+    sockets.push_back(udp_socket(address));
+    auto receiver = make_receiver();
+    receiver->add_reader(as_receiver(std::make_shared<UdpReceiver>(std::move(sockets), 100, false)), nullptr);
+    FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    auto sender = make_sender(as_sender(std::make_shared<UdpSender>(std::move(socket), std::vector{address})));
+    send_now(*sender, {heap_of(1, numbered_bytes(1000))});
+    const Bytes payload = numbered_bytes(10);
+    send_now(*sender, {heap_of(2, payload)});
+    CHECK_EQUAL(wait_for_heap(*receiver).cnt, 2u);
+    CHECK_EQUAL(receiver->drops().at("truncated"), 1u);
+    receiver->stop();
+}
