@@ -22,6 +22,8 @@ INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs
 PACKAGES := spead_transport $(notdir $(wildcard plugins/*/src/spead_transport_*))
 CODE := spead_transport $(wildcard plugins/*/src) tests benchmarks docs
 
+comma := ,
+
 .PHONY: help
 help: ## Print this list
 	@grep -E '^[a-z-]+:.* ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.* ## /\t/' | expand -t 14
@@ -31,8 +33,28 @@ demo: $(STAMP) ## Stream from a real spead2 sender, then over inproc and udp; pl
 	@PYTHONPATH=docs/examples $(BIN)/python -m demo $(ARGS)
 
 .PHONY: test
-test: $(STAMP) ## Run the tests
+test: $(STAMP) native-test ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+# $(call native_tests,folder,sanitizers): build and run the native library's own tests
+define native_tests
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake -S plugins/fastpath -B build/$(1) -G Ninja -DSPEAD_BINDING=OFF -DSPEAD_TESTS=ON \
+	    -DSPEAD_SANITIZE=$(2) > /dev/null
+	PATH=$(CURDIR)/$(BIN):$$PATH cmake --build build/$(1) --parallel 2 > build/$(1)/build.log || {
+	    cat build/$(1)/build.log >&2
+	    exit 1
+	}
+	build/$(1)/spead_tests
+endef
+
+.PHONY: native-test
+native-test: $(STAMP) ## Run the tests of the native library alone
+	@$(call native_tests,native,)
+
+.PHONY: sanitize
+sanitize: $(STAMP) ## Run them with the sanitizers for addresses, undefined behaviour and threads
+	@$(call native_tests,native-address,address$(comma)undefined)
+	$(call native_tests,native-thread,thread)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style and formatting
