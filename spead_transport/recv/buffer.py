@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import EndOfStream
-from ..protocol.batch import BufferLike, PacketBatch, as_bytes
+from ..protocol.batch import BufferLike, Bytes, PacketBatch, as_bytes
 from ..protocol.packets import frame_packets
 from ..transport import Capabilities, EventReadiness, PacketReceiver, Readiness
 
@@ -33,6 +33,11 @@ class BufferReceiver(PacketReceiver):
         self._position = 0
         self._readable = EventReadiness()
         self._readable.set()
+
+    @property
+    def data(self) -> Bytes:
+        """The bytes that the packets lie in, all of them."""
+        return self._data
 
     @property
     def readable(self) -> Readiness:

@@ -23,11 +23,13 @@ inline Bytes numbered_bytes(std::size_t size, std::uint8_t first = 1) {
 
 // A heap with one item, which lies in `payload`.
 inline spead::OutgoingHeap heap_of(std::uint64_t cnt, const Bytes &payload) {
+    spead::HeapLayout layout;
+    layout.pointers = {std::uint64_t{0x1000} << 40};
+    if (!payload.empty()) layout.payload = {{payload.data(), payload.size()}};
+    layout.payload_size = payload.size();
     spead::OutgoingHeap heap;
     heap.cnt = cnt;
-    heap.pointers = {std::uint64_t{0x1000} << 40};
-    if (!payload.empty()) heap.payload = {{payload.data(), payload.size()}};
-    heap.payload_size = payload.size();
+    heap.layout = std::make_shared<const spead::HeapLayout>(std::move(layout));
     return heap;
 }
 

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <memory>
 #include <vector>
 
 #include "heap_encoder.hpp"
@@ -13,6 +14,11 @@
 namespace spead::python {
 
 namespace nb = nanobind;
+
+// A layout, as it is kept with the Python object that it was made from.
+struct PreparedLayout {
+    std::shared_ptr<const HeapLayout> layout;
+};
 
 // Sequence of NumberedHeap. The memory that the result points to is kept by what is appended to `keep`.
 std::vector<OutgoingHeap> heaps_from_python(nb::handle heaps, nb::list &keep);

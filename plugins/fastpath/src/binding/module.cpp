@@ -19,6 +19,7 @@
 #include "conversion.hpp"
 #include "heap_assembler.hpp"
 #include "heap_type.hpp"
+#include "memory_receiver.hpp"
 #include "packet_queue.hpp"
 #include "python_endpoints.hpp"
 #include "python_objects.hpp"
@@ -180,6 +181,12 @@ void bind_endpoints(nb::module_ &m) {
             auto receiver = std::make_shared<QueueReceiver>(shared_queues(queues));
             return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
         }, arg("face"), arg("queues"))
+        .def_static("from_memory", [](nb::object face, nb::object buffer) {
+            const spead_slice memory = memory_of(buffer);
+            auto receiver = std::make_shared<MemoryReceiver>(static_cast<const std::uint8_t *>(memory.data), memory.size,
+                                                             keep_alive(buffer));
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("buffer"))
         .def_static("from_sockets", [](nb::object face, const std::vector<int> &fds, std::size_t max_size, bool coalescing) {
             std::vector<FileDescriptor> sockets;
             for (const int fd : fds) sockets.push_back(duplicate(fd));
@@ -307,7 +314,7 @@ private:
     static std::shared_ptr<SendGroup> make_group(nb::handle heaps, int mode, nb::list &keep, std::uint64_t &bytes,
                                                  nb::object completion = {}) {
         std::vector<OutgoingHeap> outgoing = heaps_from_python(heaps, keep);
-        for (const OutgoingHeap &heap : outgoing) bytes += heap.payload_size;
+        for (const OutgoingHeap &heap : outgoing) bytes += heap.layout->payload_size;
         std::shared_ptr<void> owner;
         if (completion.is_valid())
             owner = {std::make_unique<Submission>(keep, std::move(completion)).release(), [](void *raw) {
@@ -338,6 +345,7 @@ private:
 };
 
 void bind_sending(nb::module_ &m) {
+    nb::class_<PreparedLayout>(m, "PreparedLayout");
     nb::class_<SendConfig>(m, "SendConfig")
         .def("__init__", [](SendConfig *self, std::size_t max_packet_size, double rate, std::size_t burst_size, std::size_t max_heaps,
                             double burst_rate_ratio, std::size_t largest_batch) {

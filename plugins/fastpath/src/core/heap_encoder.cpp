@@ -73,7 +73,8 @@ void OutgoingBatch::seal() noexcept {
 
 PacketCursor::PacketCursor(const OutgoingHeap &heap, std::size_t max_packet_size)
     : heap_(&heap),
-      plan_(heap.pointers.size(), heap.payload_size, heap.heap_address_bits, max_packet_size, heap.repeat_pointers),
+      layout_(heap.layout.get()),
+      plan_(layout_->pointers.size(), layout_->payload_size, heap.heap_address_bits, max_packet_size, heap.repeat_pointers),
       small_(plan_.payload_size <= small_heap) {
     measure();
 }
@@ -112,10 +113,10 @@ void PacketCursor::write_head(std::uint8_t *head) const noexcept {
 }
 
 std::uint64_t PacketCursor::pointer(std::size_t index) const noexcept {
-    if (index == heap_->pointers.size()) return heap_->payload_size;  // the NULL pointer: its id is 0
-    const std::uint64_t pointer = heap_->pointers[index];
+    if (index == layout_->pointers.size()) return layout_->payload_size;  // the NULL pointer: its id is 0
+    const std::uint64_t pointer = layout_->pointers[index];
     // Empty items at the end stay there: if the NULL pointer came before theirs, they would get the zeros.
-    const bool at_end = (pointer & (immediate_flag | address_mask(heap_->heap_address_bits))) == heap_->payload_size;
+    const bool at_end = (pointer & (immediate_flag | address_mask(heap_->heap_address_bits))) == layout_->payload_size;
     return pointer + (at_end ? plan_.padding : 0);
 }
 
@@ -164,16 +165,16 @@ void PacketCursor::copy_body(std::uint8_t *target, std::uint64_t size) {
 // Payload from here on, at most `limit` bytes, as far as it lies in one piece; behind the last block the zeros of the
 // padding, which have no address.
 spead_slice PacketCursor::next_piece(std::uint64_t limit) const noexcept {
-    if (block_ == heap_->payload.size()) return {nullptr, static_cast<std::size_t>(limit)};
-    const spead_slice &block = heap_->payload[block_];
+    if (block_ == layout_->payload.size()) return {nullptr, static_cast<std::size_t>(limit)};
+    const spead_slice &block = layout_->payload[block_];
     return {static_cast<const std::uint8_t *>(block.data) + block_offset_,
             static_cast<std::size_t>(std::min<std::uint64_t>(limit, block.size - block_offset_))};
 }
 
 void PacketCursor::advance(std::size_t size) noexcept {
-    if (block_ == heap_->payload.size()) return;
+    if (block_ == layout_->payload.size()) return;
     block_offset_ += size;
-    if (block_offset_ == heap_->payload[block_].size) {
+    if (block_offset_ == layout_->payload[block_].size) {
         block_++;
         block_offset_ = 0;
     }

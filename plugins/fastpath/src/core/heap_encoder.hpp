@@ -33,7 +33,17 @@ enum class GroupMode : std::uint8_t {
     serial,       // heap after heap
 };
 
-// A heap on its way out. Somebody else keeps the memory alive that it points to.
+// A heap, encoded but not yet cut into packets. Somebody else keeps the memory alive that it points to.
+struct HeapLayout {
+    // Item pointers without the four that every packet has, in the machine's byte order.
+    std::vector<std::uint64_t> pointers;
+    // The blocks that make up the payload, none of them empty.
+    std::vector<spead_slice> payload;
+    // Of all blocks together, in bytes.
+    std::uint64_t payload_size = 0;
+};
+
+// A heap on its way out.
 struct OutgoingHeap {
     std::uint64_t cnt = 0;
     unsigned heap_address_bits = 40;
@@ -41,12 +51,8 @@ struct OutgoingHeap {
     std::size_t destination = 0;
     // Bytes per second; 0 is unlimited, negative takes the stream's.
     double rate = -1.0;
-    // Item pointers without the four that every packet has, in the machine's byte order.
-    std::vector<std::uint64_t> pointers;
-    // The blocks that make up the payload, none of them empty.
-    std::vector<spead_slice> payload;
-    // Of all blocks together, in bytes.
-    std::uint64_t payload_size = 0;
+    // May be shared with other groups.
+    std::shared_ptr<const HeapLayout> layout;
 };
 
 // Memory for headers and small payload. Nothing moves before `clear`.
@@ -116,6 +122,7 @@ private:
     void advance(std::size_t size) noexcept;
 
     const OutgoingHeap *heap_;
+    const HeapLayout *layout_;
     PacketPlan plan_;
     bool small_;
     std::size_t packet_ = 0;

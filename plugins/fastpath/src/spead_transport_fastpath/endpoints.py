@@ -9,6 +9,7 @@ from __future__ import annotations
 from spead_transport_inproc import InprocReceiver, InprocSender
 from spead_transport_udp import UdpReceiver, UdpSender
 
+from spead_transport.recv.buffer import BufferReceiver
 from spead_transport.transport import PacketReceiver, PacketSender
 
 from . import _native
@@ -38,6 +39,8 @@ def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
         return _native.Receiver.from_capsule(receiver, handle)
     if type(receiver) is UdpReceiver:
         return _native.Receiver.from_sockets(receiver, receiver.filenos(), receiver.max_packet_size, receiver.gro)
+    if type(receiver) is BufferReceiver:
+        return _native.Receiver.from_memory(receiver, receiver.data)
     if type(receiver) is InprocReceiver:
         channel = receiver.take_over(_native.PacketQueue)
         if isinstance(channel, _native.PacketQueue):
