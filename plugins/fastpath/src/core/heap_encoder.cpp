@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "byte_order.hpp"
+#include "pacer.hpp"
 #include "packet_header.hpp"
 
 namespace spead {
@@ -230,7 +231,7 @@ bool GroupEncoder::fits(const OutgoingBatch &batch, const PacketCursor &cursor) 
     if (heap.destination != batch.destination_ || rate_of(heap) != batch.rate_) return false;
     const std::size_t count = batch.num_packets();
     if (count >= batch_packets || (config_.largest_batch > 0 && count >= config_.largest_batch)) return false;
-    if (batch.rate_ > 0) return batch.num_bytes_ + cursor.next_size() <= config_.burst_size;
+    if (batch.rate_ > 0) return batch.num_bytes_ + cursor.next_size() <= burst_limit(config_.burst_size, batch.rate_);
     if (mode_ == GroupMode::round_robin) return batch.num_bytes_ < batch_bytes;
     return !cursor.at_start() || batch.num_bytes_ + cursor.payload_size() <= batch_bytes;
 }

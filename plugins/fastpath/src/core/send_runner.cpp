@@ -177,13 +177,13 @@ bool SendRunner::next_batch(SendGroup &group) {
 }
 
 std::optional<Wait> SendRunner::send_some(SendGroup &group) {
-    const bool paced = batch_.rate() > 0 || config_.encoder.rate > 0;
-    const double now = paced ? monotonic_time() : 0.0;
-    if (const double delay = pacer_.delay(now); paced && delay > shortest_wait) return Delay{delay};
+    paced_ |= batch_.rate() > 0;
+    const double now = paced_ ? monotonic_time() : 0.0;
+    if (const double delay = pacer_.delay(now); paced_ && delay > shortest_wait) return Delay{delay};
     const std::size_t count = sender_.try_send(batch_.view(batch_sent_));
     if (count == 0) return Readable{sender_.fileno()};
     const std::uint64_t bytes = count == batch_.num_packets() ? batch_.num_bytes() : batch_.size_of(batch_sent_, batch_sent_ + count);
-    pacer_.sent(now, bytes, batch_.rate());
+    if (paced_) pacer_.sent(now, bytes, batch_.rate());
     group.bytes_ += bytes;
     batch_sent_ += count;
     return std::nullopt;

@@ -114,6 +114,8 @@ private:
     std::deque<std::shared_ptr<SendGroup>> groups_;
     std::size_t heaps_waiting_ = 0;
     Pacer pacer_;
+    // Whether anything had a rate so far; the clock is not looked at before.
+    bool paced_ = false;
     Notices notices_;
     // Of the first group: packets, and how many of them are sent.
     OutgoingBatch batch_;

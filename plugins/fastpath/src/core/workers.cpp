@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <map>
 #include <mutex>
 #include <system_error>
@@ -134,8 +133,9 @@ bool Worker::Loop::take_kicked(std::vector<std::shared_ptr<Task>> &due) {
 void Worker::Loop::wait(std::vector<std::shared_ptr<Task>> &due) {
     int timeout = -1;
     if (!timers_.empty()) {
-        const double left = timers_.begin()->first - monotonic_time();
-        timeout = left <= 0 ? 0 : static_cast<int>(std::ceil(std::min(left, 3600.0) * 1e3));
+        // epoll_wait counts in milliseconds, which is too coarse to keep a rate.
+        wait_readable(poller_.fileno(), std::max(0.0, timers_.begin()->first - monotonic_time()));
+        timeout = 0;
     }
     std::array<epoll_event, 64> events;
     const int count = epoll_wait(poller_.fileno(), events.data(), static_cast<int>(events.size()), timeout);
