@@ -24,7 +24,7 @@ from spead_transport import send
 from spead_transport.send.asyncio import AsyncStream
 from spead_transport.transport import Capabilities, EventReadiness, PacketBatch, PacketSender, Readiness
 
-__all__ = ["Clocked", "Keeping", "measure", "measure_peer"]
+__all__ = ["Clocked", "Keeping", "judge", "measure", "measure_peer"]
 
 #: Bytes in a heap, for a rate in bytes per second: so many heaps per second that the number hardly matters.
 _HEAPS_PER_SECOND: Final = 500
@@ -86,7 +86,7 @@ def measure(wanted: float, seconds: float, engine: str, style: str) -> Keeping:
                 stream.send_heap(heap)
     else:
         asyncio.run(_send(sender, heap, seconds, engine, config))
-    return _judge(wanted, np.array(sender.times), np.array(sender.sizes))
+    return judge(wanted, np.array(sender.times), np.array(sender.sizes))
 
 
 def measure_peer(wanted: float, seconds: float) -> Keeping:
@@ -128,7 +128,7 @@ def _until(seconds: float) -> Iterator[None]:
         yield
 
 
-def _judge(wanted: float, times: np.ndarray, sizes: np.ndarray) -> Keeping:
+def judge(wanted: float, times: np.ndarray, sizes: np.ndarray) -> Keeping:
     """The rate from the first packet to the last: the last burst's time is not over yet."""
     rate = float(sizes[:-1].sum() / (times[-1] - times[0]))
     bursts = np.split(sizes, np.flatnonzero(np.diff(times) > _gap(wanted)) + 1)

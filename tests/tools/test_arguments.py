@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
+from typing import Final
 
 import click
 import pytest
@@ -42,6 +43,62 @@ def test_each_option_of_the_peers_exists(peers: list[str], ours: click.Command) 
         theirs - _our_options(ours) - {"--rate"} if ours is bench.commands["master"] else theirs - _our_options(ours)
     )
     assert not missing
+
+
+_SENDING: Final = [
+    *("--addr-bits", "48", "--burst", "4096", "--burst-rate-ratio", "1.1"),
+    *("--max-heaps", "2", "--rate-method", "sw", "--ttl", "4"),
+]
+_RECEIVING: Final = [
+    *("--pyspead", "--memcpy-nt", "--concurrent-heaps", "8"),
+    *("--substreams", "2", "--ring-heaps", "8", "--packet", "9000"),
+]
+_POOL: Final = ["--mem-max-free", "4", "--mem-initial", "2"]
+
+
+def _sockets(prefix: str) -> list[str]:
+    options = {"buffer": "1000000", "bind": "10.0.0.5", "ibv-vector": "-1", "ibv-max-poll": "5", "threads": "2"}
+    return [text for name, value in options.items() for text in (f"--{prefix}{name}", value)] + [
+        f"--{prefix}affinity=0,2-3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (
+            send,
+            [
+                "h:1",
+                "--heap-size",
+                "8",
+                "--items",
+                "2",
+                "--dtype",
+                "f4",
+                "--heaps",
+                "3",
+                "--log",
+                "debug",
+                "--pyspead",
+            ],
+        ),
+        (
+            send,
+            ["h:1", "[::1]:2", "--packet", "9000", "--rate", "2.5", *_SENDING, *_sockets(""), "--descriptors", "5"],
+        ),
+        (
+            recv,
+            ["8888", "h:1", "--joint", "--values", "--descriptors", "--max-heaps", "3", *_RECEIVING, *_sockets("")],
+        ),
+        (recv, ["--tcp", "8888", "--mem-pool", "--mem-lower", "1", "--mem-upper", "2", *_POOL]),
+        (bench.commands["agent"], ["8888"]),
+        (bench.commands["master"], ["h:1", "--quiet", "--heap-size", "8", "--multicast", "239.2.3.4", *_SENDING]),
+        (bench.commands["master"], ["h:1", *_RECEIVING, *_POOL, *_sockets("send-"), *_sockets("recv-")]),
+    ],
+)
+def test_command_lines_of_the_peers_are_understood(command: click.Command, arguments: list[str]) -> None:
+    command.make_context(str(command.name), list(arguments))
 
 
 def _fails(command: click.Command, *arguments: str) -> tuple[int, str]:

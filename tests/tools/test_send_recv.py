@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from spead_transport import send
 from spead_transport.transport import PacketBatch, open_sender, transport_from_url
 
+from ..pcap import captures
 from .processes import OURS, PEERS, free_port, run, start, wait_until_bound
 
 _KINDS: Final = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
@@ -139,3 +141,12 @@ def test_enough_heaps_end_a_receiver() -> None:
         run(PEERS["send"], *_DATA, f"127.0.0.1:{port}")
         assert receiver.ends() == 0
     assert "after 2 heaps" in receiver.stdout
+
+
+def test_a_captured_file_is_read_as_the_peers_does(tmp_path: Path) -> None:
+    frames = [captures.ethernet(captures.ipv4(captures.udp(packet))) for packet in captures.heap_packets(1)]
+    capture = captures.write_pcap(tmp_path / "capture.pcap", frames)
+    ours, peers = (run(tools["recv"], "--log", "error", str(capture)).stdout for tools in (OURS, PEERS))
+    until = "heaps: 1\nincomplete_heaps_evicted: 0\nincomplete_heaps_flushed: 0\npackets: 5\n"
+    assert f"Received heap 1 on stream {capture}\ndata\n" in ours
+    assert ours.partition(until)[:2] == peers.partition(until)[:2]
