@@ -104,6 +104,7 @@ _CONFIGS = st.builds(
     stop_on_stop_item=st.booleans(),
     allow_unsized_heaps=st.booleans(),
     allow_out_of_order=st.booleans(),
+    sequential_heaps=st.booleans(),
     max_heap_size=st.sampled_from([20, 40, 100, 1 << 30]),
 )
 

@@ -562,13 +562,19 @@ void bind_receiving(nb::module_ &m) {
     nb::class_<ReceiveSettings>(m, "ReceiveSettings")
         .def("__init__",
              [](ReceiveSettings *self, std::size_t max_heaps, std::size_t substreams, int bug_compat, bool nontemporal,
-                bool stop_on_stop_item, bool allow_unsized_heaps, bool allow_out_of_order, std::int64_t max_heap_size,
+                bool stop_on_stop_item, bool allow_unsized_heaps, bool allow_out_of_order, bool sequential_heaps, std::int64_t max_heap_size,
                 bool explicit_start, std::size_t ring_heaps, bool contiguous_only, bool keep_payload_ranges, bool end_with_any,
                 std::optional<nb::object> allocator) {
                  ReceiveConfig config;
-                 config.assembler = {max_heaps,          substreams,    stop_on_stop_item,   allow_unsized_heaps,
-                                     allow_out_of_order, max_heap_size, keep_payload_ranges,
-                                     nontemporal ? CopyMethod::nontemporal : CopyMethod::standard};
+                 config.assembler = {.max_heaps = max_heaps,
+                                     .substreams = substreams,
+                                     .stop_on_stop_item = stop_on_stop_item,
+                                     .allow_unsized_heaps = allow_unsized_heaps,
+                                     .allow_out_of_order = allow_out_of_order,
+                                     .sequential_heaps = sequential_heaps,
+                                     .max_heap_size = max_heap_size,
+                                     .keep_payload_ranges = keep_payload_ranges,
+                                     .copy_method = nontemporal ? CopyMethod::nontemporal : CopyMethod::standard};
                  config.ring_heaps = ring_heaps;
                  config.contiguous_only = contiguous_only;
                  config.explicit_start = explicit_start;
@@ -581,7 +587,7 @@ void bind_receiving(nb::module_ &m) {
                  ::new (self) ReceiveSettings{config, bug_compat, std::move(memory), allocator.has_value()};
              },
              nb::kw_only(), arg("max_heaps"), arg("substreams"), arg("bug_compat"), arg("nontemporal"), arg("stop_on_stop_item"),
-             arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("max_heap_size"), arg("explicit_start"), arg("ring_heaps"),
+             arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("sequential_heaps"), arg("max_heap_size"), arg("explicit_start"), arg("ring_heaps"),
              arg("contiguous_only"), arg("keep_payload_ranges"), arg("end_with_any"), arg("allocator").none());
     nb::class_<PyAssembler>(m, "Assembler")
         .def(nb::init<const ReceiveSettings &>(), arg("settings"))

@@ -174,6 +174,7 @@ void HeapAssembler::begin(const Run &run, double now) {
         payload = memory.data();
         copy_payload(run, payload + run.start);
     }
+    if (config_.sequential_heaps) finish_unsized(run.cnt);
     if (whole)
         deliver_whole(run, std::move(memory), payload, now);
     else
@@ -349,6 +350,12 @@ HeapAssembler::Substream &HeapAssembler::substream_of(std::uint64_t cnt) {
     Substream &substream = substreams_[cnt % substreams_.size()];
     if (substream.slots.empty()) substream.slots.resize(config_.max_heaps);
     return substream;
+}
+
+// Heap `cnt` starts, so those before it in its substream that have no length and no hole are complete.
+void HeapAssembler::finish_unsized(std::uint64_t cnt) {
+    for (LiveHeap *live : substream_of(cnt).slots)
+        if (live && live->length < 0 && live->received == live->end) finish(*live);
 }
 
 void HeapAssembler::forget(LiveHeap &live) {

@@ -29,6 +29,8 @@ struct AssemblerConfig {
     bool stop_on_stop_item = true;
     bool allow_unsized_heaps = true;
     bool allow_out_of_order = false;
+    // A heap without a length is complete as soon as the next one of its substream starts.
+    bool sequential_heaps = false;
     std::int64_t max_heap_size = std::int64_t{1} << 30;
     bool keep_payload_ranges = false;
     CopyMethod copy_method = CopyMethod::standard;
@@ -117,6 +119,7 @@ private:
     LiveHeap &make_live(const Run &run, SegmentRef memory, double now);
     std::size_t take_slot(Substream &substream, double now);
     Substream &substream_of(std::uint64_t cnt);
+    void finish_unsized(std::uint64_t cnt);
     void forget(LiveHeap &live);
     void finish(LiveHeap &live);
     void give_up(LiveHeap &live, std::uint64_t &counter);

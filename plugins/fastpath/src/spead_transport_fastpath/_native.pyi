@@ -93,6 +93,7 @@ class ReceiveSettings:
         stop_on_stop_item: bool,
         allow_unsized_heaps: bool,
         allow_out_of_order: bool,
+        sequential_heaps: bool,
         max_heap_size: int,
         explicit_start: bool,
         ring_heaps: int,

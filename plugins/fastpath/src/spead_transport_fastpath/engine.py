@@ -138,6 +138,7 @@ class NativeEngine(Engine):
     """See :class:`~spead_transport.engine.interface.Engine`."""
 
     name: ClassVar[str] = "native"
+    receives: ClassVar[frozenset[str]] = frozenset({"sequential_heaps"})
 
     def encoder(self, config: SendConfig, capabilities: Capabilities) -> NativeEncoder:
         return NativeEncoder(config, capabilities)
@@ -182,6 +183,7 @@ def _receive_settings(
         stop_on_stop_item=config.stop_on_stop_item,
         allow_unsized_heaps=config.allow_unsized_heaps,
         allow_out_of_order=config.allow_out_of_order,
+        sequential_heaps=config.sequential_heaps,
         max_heap_size=config.max_heap_size,
         explicit_start=config.explicit_start,
         ring_heaps=ring_config.heaps,
