@@ -115,7 +115,10 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
         if self._ended:
             error, self._error = self._error, None
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # else its traceback refers to it, and keeps the stream, until the garbage is collected
             raise Stopped("the stream ended")
         return None
 
