@@ -23,11 +23,11 @@ def burst_limit(burst_size: int, rate: float) -> int:
 
 
 class Pacer:
-    """Says when the next burst may go.
+    """Says when the next packets may go.
 
     Two clocks run: one at the wanted rate, which says where the stream should be by now, and one at the burst rate,
     which keeps a stream that fell behind from making up for it all at once. Time without anything to send is not
-    owed.
+    owed. A stream may be ahead of its clocks by a burst, so that many small heaps take one wait.
 
     In any time, no more goes out than the burst rate allows in that and another millisecond, and one burst.
 
@@ -35,13 +35,19 @@ class Pacer:
     ----------
     burst_rate_ratio
         How much faster than its rate a stream may go to catch up.
+    burst_size
+        How many bytes may go at once; less at low rates (:func:`burst_limit`). What is more than that by itself goes
+        alone.
     """
 
-    def __init__(self, burst_rate_ratio: float) -> None:
+    def __init__(self, burst_rate_ratio: float, burst_size: int = 0) -> None:
         self._ratio = burst_rate_ratio
+        self._burst_size = burst_size
         self._due = 0.0
         self._burst_due = 0.0
         self._last_sent = -math.inf
+        #: Bytes that went since the clocks were last waited for.
+        self._burst = 0
 
     def begin(self, now: float) -> None:
         """Something is to be sent again after there was nothing."""
@@ -49,13 +55,18 @@ class Pacer:
             self._due = max(self._due, now)
             self._burst_due = max(self._burst_due, now)
 
-    def delay(self, now: float) -> float:
-        """Seconds to wait before the next burst; 0 or less to send it now."""
+    def delay(self, now: float, nbytes: int, rate: float) -> float:
+        """Seconds to wait before `nbytes` more bytes may go at `rate`; 0 or less to send them now."""
+        if self._burst + nbytes <= burst_limit(self._burst_size, rate):
+            return 0.0
         return max(self._due, self._burst_due) - now
 
     def sent(self, now: float, nbytes: int, rate: float) -> None:
         """`nbytes` bytes went out at `now`, at a wanted rate of `rate` bytes per second (0 is unlimited)."""
         self._last_sent = now
         if rate > 0:
+            if self._burst + nbytes > burst_limit(self._burst_size, rate):
+                self._burst = 0  # they were waited for
+            self._burst += nbytes
             self._due += nbytes / rate
             self._burst_due = max(self._burst_due, now - _WAKING_SLACK) + nbytes / (rate * self._ratio)

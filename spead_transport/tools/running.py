@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
@@ -19,18 +18,22 @@ from rich.text import Text
 __all__ = ["give_up_on_errors", "log_to_stderr", "progress", "run"]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_stderr: Final = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
+_stderr: Final = Console(stderr=True)
 
 
 def log_to_stderr(level: str) -> None:
-    """Show log messages of `level` and above, beside the progress."""
-    handler = RichHandler(console=_stderr, show_path=False, show_time=False)
-    logging.basicConfig(level=level.upper(), format="%(message)s", handlers=[handler])
+    """Show log messages of `level` and above, on a terminal beside the progress."""
+    if _stderr.is_terminal:
+        handler: logging.Handler = RichHandler(console=_stderr, show_path=False, show_time=False)
+        form = "%(message)s"
+    else:
+        handler, form = logging.StreamHandler(), "%(levelname)s: %(message)s"
+    logging.basicConfig(level=level.upper(), format=form, handlers=[handler])
 
 
 def progress(text: Callable[[], str]) -> AbstractContextManager[object]:
     """Show what `text` gives, again and again, to whoever looks at a terminal."""
-    if not sys.stderr.isatty():
+    if not _stderr.is_terminal:
         return nullcontext()
     return Live(get_renderable=lambda: Text(text()), console=_stderr, refresh_per_second=4, transient=True)
 

@@ -22,7 +22,7 @@ class Timeline:
 
     def send(self, nbytes: int, rate: float, count: int = 1) -> None:
         for _ in range(count):
-            delay = self.pacer.delay(self.now)
+            delay = self.pacer.delay(self.now, nbytes, rate)
             if delay > 0:
                 self.now += delay + self.late
             self.times.append(self.now)
@@ -104,11 +104,12 @@ def test_a_rate_is_kept_to_one_percent_within_a_second(rate: float) -> None:
 @given(
     st.lists(st.tuples(st.sampled_from([0.0, 1e-5, 1e-3, 0.1]), st.integers(1, 65536)), min_size=2, max_size=200),
     st.floats(1.0, 2.0),
+    st.sampled_from([0, 1000, 65536]),
 )
-def test_bursts_are_bounded(steps: list[tuple[float, int]], ratio: float) -> None:
+def test_bursts_are_bounded(steps: list[tuple[float, int]], ratio: float, burst_size: int) -> None:
     """However late a sender is, no more goes in any time than the burst rate allows in that and a millisecond."""
     rate = 1e7
-    timeline = Timeline(Pacer(ratio))
+    timeline = Timeline(Pacer(ratio, burst_size))
     for late, nbytes in steps:
         timeline.now += late
         timeline.send(nbytes, rate)
@@ -125,3 +126,23 @@ def test_bursts_stand_for_little_time() -> None:
     assert burst_limit(65536, 125e3) == 625
     assert burst_limit(1, 1e9) == 1
     assert burst_limit(65536, 1e-3) == 1
+
+
+def test_small_heaps_go_in_bursts() -> None:
+    """A thread that wakes up late for each of them could not keep the rate."""
+    timeline = Timeline(Pacer(1.05, 65536), late=0.8e-3)
+    timeline.send(1000, rate=6.25e6, count=6250)
+    elapsed = timeline.times[-1] - timeline.times[0]
+    assert 6249 * 1000 / elapsed == pytest.approx(6.25e6, rel=0.01)
+    bursts = np.unique(timeline.times, return_counts=True)[1]
+    assert bursts.max() == 31  # what 5 ms stand for
+
+
+def test_a_burst_begins_anew_after_each_wait() -> None:
+    timeline = Timeline(Pacer(1.05, 3000))
+    timeline.send(1000, rate=1e6, count=9)
+    assert np.unique(timeline.times, return_counts=True)[1].tolist() == [3, 3, 3]
+    timeline.now += 10.0
+    timeline.pacer.begin(timeline.now)
+    timeline.send(1000, rate=1e6, count=4)
+    assert timeline.times[-4:-1] == [timeline.times[-4]] * 3

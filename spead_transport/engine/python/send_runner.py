@@ -58,7 +58,7 @@ class PythonSendRunner(SendRunner):
         self._sender = sender
         self._encoder = encoder
         self._config = config
-        self._pacer = Pacer(config.burst_rate_ratio)
+        self._pacer = Pacer(config.burst_rate_ratio, config.burst_size)
         self._thread_pool = thread_pool
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -177,7 +177,7 @@ class PythonSendRunner(SendRunner):
         batch = group.rest
         assert batch is not None
         now = time.monotonic()
-        delay = self._pacer.delay(now)
+        delay = self._pacer.delay(now, batch.nbytes, group.rate)
         if delay > _SHORTEST_WAIT:
             return delay
         count = self._sender.try_send(batch)
