@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -150,3 +152,19 @@ def test_a_captured_file_is_read_as_the_peers_does(tmp_path: Path) -> None:
     until = "heaps: 1\nincomplete_heaps_evicted: 0\nincomplete_heaps_flushed: 0\npackets: 5\n"
     assert f"Received heap 1 on stream {capture}\ndata\n" in ours
     assert ours.partition(until)[:2] == peers.partition(until)[:2]
+
+
+def test_progress_is_shown_on_a_terminal() -> None:
+    ours, its = os.openpty()
+    command = [OURS["send"], "--heap-size", "64", "--rate", "0.001", "udp://127.0.0.1:9"]
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=its, env=environment, text=True) as process:
+        os.close(its)
+        shown = b""
+        while b" heaps, Sent " not in shown:
+            shown += os.read(ours, 1000)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=40)
+    os.close(ours)
+    assert process.returncode == 130
+    assert output.startswith("Sent ")
