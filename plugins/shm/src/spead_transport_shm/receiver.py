@@ -171,6 +171,7 @@ class ShmReceiver(PacketReceiver):
             self._listener = None
 
     def _release_resources(self) -> None:
+        self._lender = None
         self._close_all()
         self._readable.set()
         self._readable.wake()

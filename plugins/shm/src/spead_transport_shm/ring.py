@@ -131,6 +131,10 @@ class RingWriter:
                 return self._write(batch[:count], start)
         return None
 
+    def close(self) -> None:
+        """Give the memory up; the receiver keeps it for as long as it needs it."""
+        self._memory = self._memory[:0].copy()
+
     def _write(self, batch: PacketBatch, start: int) -> Announcement:
         count, nbytes = len(batch), batch.nbytes
         packets = _packets_start(start, count)

@@ -129,5 +129,6 @@ class ShmSender(PacketSender):
         with contextlib.suppress(OSError):
             self._socket.send(GOODBYE, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         self._socket.close()
+        self._ring.close()
         self._writable.set()
         self._writable.wake()
