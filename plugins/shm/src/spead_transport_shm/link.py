@@ -117,7 +117,7 @@ class Link:
                 continue
 
     def _obey(self, message: bytes, fds: list[int], found: list[tuple[Offsets, Offsets]]) -> int:
-        """Do what a message says; how many packets it is about, at least 1."""
+        """Do what a message says; how many packets it is about."""
         if not message:
             self._fail(f"{self.peer} is gone and had not closed its sender", "its program crashed or was killed")
         elif message == GOODBYE:
@@ -132,7 +132,7 @@ class Link:
                 self.corrupt += announcement.count
             self._unacknowledged += 1
             return announcement.count
-        return 1
+        return 0
 
     def _fail(self, message: str, hint: str) -> None:
         self.closed = True

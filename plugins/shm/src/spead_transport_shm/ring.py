@@ -104,7 +104,7 @@ class RingWriter:
         try:
             os.ftruncate(fd, size)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-            self._memory: Bytes = np.frombuffer(mmap.mmap(fd, size), np.uint8)
+            self.memory: Bytes = np.frombuffer(mmap.mmap(fd, size), np.uint8)
         except BaseException:
             os.close(fd)
             raise
@@ -133,13 +133,13 @@ class RingWriter:
 
     def close(self) -> None:
         """Give the memory up; the receiver keeps it for as long as it needs it."""
-        self._memory = self._memory[:0].copy()
+        self.memory = self.memory[:0].copy()
 
     def _write(self, batch: PacketBatch, start: int) -> Announcement:
         count, nbytes = len(batch), batch.nbytes
         packets = _packets_start(start, count)
-        self._memory[start : start + _SIZE_BYTES * count].view(np.uint32)[:] = batch.sizes
-        batch.flatten(into=self._memory[packets : packets + nbytes])
+        self.memory[start : start + _SIZE_BYTES * count].view(np.uint32)[:] = batch.sizes
+        batch.flatten(into=self.memory[packets : packets + nbytes])
         self.space.occupy(start, packets + nbytes)
         return Announcement(start, count, nbytes)
 
