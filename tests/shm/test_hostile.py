@@ -277,3 +277,22 @@ def test_a_receiver_that_accepts_nobody() -> None:
         transport = ShmTransport.from_url(url)
         with transport.open_sender(), pytest.raises(TransportError, match="has not looked at earlier senders"):
             transport.open_sender()
+
+
+def test_a_socket_with_hardly_any_buffer() -> None:
+    """Not hostile, but just as unlikely: announcements fill the socket long before packets fill the ring."""
+    batch = make_batch([100])
+    with ShmTransport.from_url(ShmTransport.loopback_url()).open_receiver() as receiver:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        sock.connect(address_of(receiver.url.partition("://")[2]))
+        with ShmSender(sock, receiver.url, SIZE) as sender:
+            for _ in range(3):
+                sent = 0
+                while sender.try_send(batch):
+                    sent += 1
+                assert 0 < sent < 100
+                assert not sender.writable.wait(0)
+                assert receive(receiver, sent) == bytes_of(batch) * sent
+                receiver.release()
+                assert sender.writable.wait(0)

@@ -8,10 +8,13 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from spead_transport_shm import ShmTransport
+from spead_transport_shm.messages import WINDOW
 from spead_transport_shm.ring import Space
 
-from spead_transport.testing.packets import bytes_of
+from spead_transport.testing.packets import bytes_of, make_batch
 from spead_transport.transport import PacketBatch
+
+from ..exchange import receive_to_end
 
 _SIZES = st.integers(0, 40) | st.integers(0, 200_000)
 
@@ -42,6 +45,19 @@ def test_round_trip(batches: list[list[int]], reads: list[int]) -> None:
             assert receiver.readable.wait(0)
             arrived += bytes_of(receiver.try_recv(7))
     assert arrived == sent
+
+
+def test_many_small_batches_and_a_goodbye() -> None:
+    """No socket overflows, however many messages are under way."""
+    batch = make_batch([100])
+    transport = ShmTransport.from_url(ShmTransport.loopback_url())
+    with transport.open_receiver() as receiver:
+        with transport.open_sender() as sender:
+            sent = 0
+            while sender.try_send(batch):
+                sent += 1
+            assert sent == WINDOW
+        assert receive_to_end(receiver) == bytes_of(batch) * WINDOW
 
 
 @given(steps=st.lists(st.integers(-5, 1000), max_size=60))

@@ -11,7 +11,7 @@ import numpy as np
 
 from spead_transport.transport import Offsets, PacketBatch
 
-from .messages import GOODBYE, LONGEST, Announcement, Hello, Receipt, Refusal
+from .messages import BUFFER_SIZE, GOODBYE, LONGEST, Announcement, Hello, Receipt, Refusal
 from .ring import RecordError, RingReader
 from .sockets import Peer
 
@@ -36,6 +36,7 @@ class Link:
     """
 
     def __init__(self, sock: socket.socket) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
         self.socket = sock
         self.peer = Peer.of(sock)
         #: Whether nothing more can come.

@@ -39,8 +39,10 @@ __all__ = [
     "unpack_answer",
 ]
 
-#: How many announcements may wait for their receipts. Each takes less than a kilobyte of a socket's buffer.
+#: How many announcements may wait for their receipts.
 WINDOW: Final = 128
+#: Size of a socket's buffer for as many messages and some more, in bytes: each counts as less than a kilobyte.
+BUFFER_SIZE: Final = 1024 * (WINDOW + 2)
 #: No message is longer than this, in bytes.
 LONGEST: Final = 512
 

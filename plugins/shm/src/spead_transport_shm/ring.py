@@ -70,6 +70,10 @@ class Space:
         """Note a record in one of the gaps."""
         self._records.append((start, _aligned(end)))
 
+    def forget_newest(self) -> None:
+        """Forget the record that was noted last."""
+        self._records.pop()
+
     def free(self, count: int) -> None:
         """Forget the oldest records.
 

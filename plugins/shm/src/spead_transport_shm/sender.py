@@ -84,6 +84,10 @@ class ShmSender(PacketSender):
                 break
             try:
                 self._socket.send(announcement.pack(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                # The system gave the socket a smaller buffer than asked for. Receipts for what fills it will come.
+                self._ring.space.forget_newest()
+                break
             except OSError as error:
                 if taken:
                     break

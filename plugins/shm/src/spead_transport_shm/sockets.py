@@ -15,7 +15,7 @@ import attrs
 from spead_transport.errors import TransportError
 
 from .config import Access
-from .messages import address_of
+from .messages import BUFFER_SIZE, address_of
 
 __all__ = ["Peer", "connect", "listen"]
 
@@ -84,6 +84,7 @@ def connect(name: str, access: Access, url: str) -> socket.socket:
         If there is no receiver, or not one that `access` admits.
     """
     with _new_socket("cannot connect to a receiver", name, url, _CONNECT_HINTS) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
         sock.connect(address_of(name))
         objection = Peer.of(sock).objection(access)
         if objection:
