@@ -12,17 +12,16 @@ Three coarse contracts, all in batches. None of them knows a transport by name:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Literal, TypeAlias
-
-import attrs
+from collections.abc import Callable, Iterator, Sequence, Sized
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from ..protocol.batch import PacketBatch
 from ..protocol.received import Heap, IncompleteHeap
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
 from .chunks import ChunkStreamConfig, ChunkWindow
-from .send_config import GroupMode, HeapReference
+from .numbering import CntSequence, NumberedHeap
+from .send_config import GroupMode, HeapReferenceList
 from .stats import StreamStats
 from .thread_pool import ThreadPool
 
@@ -44,14 +43,8 @@ ReceivedHeap: TypeAlias = Heap | IncompleteHeap
 EndPolicy: TypeAlias = Literal["any", "all"]
 #: Told how many bytes went out, and what went wrong, if anything did.
 Completion: TypeAlias = Callable[[int, Exception | None], None]
-
-
-@attrs.frozen
-class NumberedHeap:
-    """A heap on its way out, with its final number."""
-
-    reference: HeapReference
-    cnt: int
+#: Numbered heaps, in whatever form an engine wants them.
+NumberedT = TypeVar("NumberedT", bound=Sized)
 
 
 class HeapEncoder(ABC):
@@ -101,11 +94,23 @@ class HeapAssembler(ABC):
         """A snapshot of what was counted."""
 
 
-class SendRunner(ABC):
+class SendRunner(ABC, Generic[NumberedT]):
     """Sends heaps through one packet sender. All methods may be called from any thread."""
 
     @abstractmethod
-    def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+    def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> NumberedT:
+        """Check heaps and give them their numbers, so that they can be sent, once: as :func:`number_heaps`.
+
+        What the references say is taken over; the heaps' memory must not change until they are sent.
+
+        Raises
+        ------
+        OSError
+            If there are none, or a heap cnt or substream index is out of range (``EINVAL``). No number is used up.
+        """
+
+    @abstractmethod
+    def send(self, heaps: NumberedT, mode: GroupMode, timeout: float | None) -> int:
         """Send a group of heaps, driven by the caller, after everything that was submitted before.
 
         Returns
@@ -126,7 +131,7 @@ class SendRunner(ABC):
         """
 
     @abstractmethod
-    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion) -> None:
+    def submit(self, heaps: NumberedT, mode: GroupMode, completion: Completion) -> None:
         """Send a group of heaps, as far as it goes without waiting in the call, and from a worker thereafter.
 
         `completion` is called once, in this call or from a worker; it must not block. Never raises for what
@@ -247,7 +252,7 @@ class Engine(ABC):
         sender: PacketSender,
         config: send_config.StreamConfig,
         thread_pool: ThreadPool,
-    ) -> SendRunner: ...
+    ) -> SendRunner[Any]: ...
 
     @abstractmethod
     def receive_runner(

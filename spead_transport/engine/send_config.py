@@ -123,19 +123,27 @@ class HeapReference:
 class HeapReferenceList:
     """Heap references that are sent together, checked once."""
 
-    __slots__ = ("_heaps",)
+    __slots__ = ("heaps", "references")
 
     def __init__(self, heaps: Iterable[HeapReference]) -> None:
-        self._heaps = tuple(heaps)
-        for member in self._heaps:
+        #: The members.
+        self.references = tuple(heaps)
+        for member in self.references:
             if not isinstance(member, HeapReference):
                 raise TypeError(f"expected only HeapReference objects, not {type(member).__name__}")
+        #: The heap of each.
+        self.heaps = tuple([member._heap for member in self.references])
+
+    @classmethod
+    def of(cls, heaps: Iterable[HeapReference]) -> HeapReferenceList:
+        """`heaps` if that is such a list, else one of its members."""
+        return heaps if isinstance(heaps, cls) else cls(heaps)
 
     def __len__(self) -> int:
-        return len(self._heaps)
+        return len(self.references)
 
     def __iter__(self) -> Iterator[HeapReference]:
-        return iter(self._heaps)
+        return iter(self.references)
 
     def __getitem__(self, index: slice) -> HeapReferenceList:
         """Part of the list.
@@ -149,4 +157,4 @@ class HeapReferenceList:
         """
         if not isinstance(index, slice):
             raise TypeError("a HeapReferenceList can only be sliced")
-        return HeapReferenceList(self._heaps[index])
+        return HeapReferenceList(self.references[index])

@@ -31,5 +31,3 @@ class HeapLayout:
     pointers: Pointers
     payload: tuple[npt.NDArray[np.uint8], ...]
     payload_size: int
-    #: What an engine made of it, to use again when the heap is sent again.
-    prepared: object = attrs.field(default=None, init=False, repr=False)

@@ -51,6 +51,22 @@ class Heap:
         Decides the width of addresses and of immediate values.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_address_bits",
+        "_empty",
+        "_flavour",
+        "_immediate_bytes",
+        "_immediates",
+        "_layout",
+        "_max_id",
+        "_payload",
+        "_payload_size",
+        "_pointers",
+        "prepared",
+        "repeat_pointers",
+    )
+
     def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 - immutable
         self._flavour = flavour
         self._address_bits = flavour.heap_address_bits
@@ -66,6 +82,9 @@ class Heap:
         self._payload: list[Bytes] = []
         self._payload_size = 0
         self._layout: HeapLayout | None = None
+        #: What an engine made of the layout, if it is :attr:`constant`, to use again when the heap is sent again.
+        #: ``None`` when something was added.
+        self.prepared: object = None
 
     @property
     def flavour(self) -> Flavour:
@@ -106,6 +125,11 @@ class Heap:
         """Say that the stream ends here. Most receivers discard the rest of the heap: send it in one of its own."""
         self._add_control(CTRL_STREAM_STOP)
 
+    @property
+    def constant(self) -> bool:
+        """Whether :meth:`layout` stays the same until something is added: it has no immediate values to be read."""
+        return not self._immediates
+
     def layout(self) -> HeapLayout:
         """The heap as the packetiser wants it, with immediate values as they are now."""
         if self._layout is None:
@@ -122,7 +146,7 @@ class Heap:
 
     def _add_control(self, value: int) -> None:
         self._pointers.append(1 << 63 | STREAM_CTRL_ID << self._address_bits | value)
-        self._layout = None
+        self._layout = self.prepared = None
 
     def _add(self, item_id: int, value: Bytes, allow_immediate: bool) -> None:
         size = len(value)
@@ -139,7 +163,7 @@ class Heap:
             self._payload.append(value)
             self._payload_size += size
         self._pointers.append(word)
-        self._layout = None
+        self._layout = self.prepared = None
 
     def _check_size(self, size: int) -> None:
         largest = self._flavour.address_mask

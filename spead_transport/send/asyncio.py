@@ -77,7 +77,8 @@ class AsyncStream(Stream):
             :exc:`BlockingIOError`, in particular, if ``max_heaps`` heaps are waiting already. Cancelling it does
             not keep the heap from being sent.
         """
-        return self._submit((HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate),))
+        reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
+        return self._submit(HeapReferenceList((reference,)), GroupMode.SERIAL)
 
     def async_send_heaps(
         self, heaps: Iterable[HeapReference] | HeapReferenceList, mode: GroupMode
@@ -96,21 +97,21 @@ class AsyncStream(Stream):
         TypeError
             If a member is no :class:`HeapReference`.
         """
-        return self._submit(HeapReferenceList(heaps), mode)
+        return self._submit(HeapReferenceList.of(heaps), mode)
 
-    def _submit(self, heaps: Iterable[HeapReference], mode: GroupMode = GroupMode.SERIAL) -> asyncio.Future[int]:
+    def _submit(self, heaps: HeapReferenceList, mode: GroupMode) -> asyncio.Future[int]:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
-            numbered = self._number(heaps)
+            numbered = self._runner.number(heaps, self._cnts)
         except OSError as error:
             future.set_exception(error)
             return future
         tally, completions = self._tally, self._completions
-        tally.begin(len(numbered))
+        tally.begin(len(heaps))
         completions.expect()
 
         def complete(nbytes: int, error: Exception | None) -> None:
-            tally.end(len(numbered), nbytes, error)
+            tally.end(len(heaps), nbytes, error)
             completions.complete(future, nbytes, error)
 
         self._runner.submit(numbered, mode, complete)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Self
 
 import attrs
 
 from ..engine import get_engine
-from ..engine.interface import NumberedHeap
+from ..engine.numbering import CntSequence
 from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, StreamConfig
 from ..engine.thread_pool import ThreadPool
-from ..engine.validators import positive_int, unsigned
 from ..protocol.outgoing import Heap
 from ..transport import PacketSender
 from .statistics import SenderStatistics, Tally
@@ -48,13 +45,10 @@ class Stream:
         self._config = StreamConfig() if config is None else attrs.evolve(config)
         self._sender = sender
         pool = ThreadPool() if thread_pool is None else thread_pool
-        self._keeps_rate = sender.capabilities.keeps_rate
-        kept = self._config if self._keeps_rate else attrs.evolve(self._config, rate=0.0)
+        kept = self._config if sender.capabilities.keeps_rate else attrs.evolve(self._config, rate=0.0)
         self._runner = get_engine(engine).send_runner(sender, kept, pool)
         self._tally = Tally()
-        self._cnt_lock = threading.Lock()
-        self._next_cnt = 1
-        self._cnt_step = 1
+        self._cnts = CntSequence()
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} {self._sender.url}>"
@@ -88,42 +82,7 @@ class Stream:
         TypeError
             If a number is negative or no integer.
         """
-        sequence = unsigned(next, "next"), positive_int(step, "step")
-        with self._cnt_lock:
-            self._next_cnt, self._cnt_step = sequence
-
-    def _number(self, references: Iterable[HeapReference]) -> list[NumberedHeap]:
-        """Check heaps that are to be sent, and give them their numbers.
-
-        Raises
-        ------
-        OSError
-            If there are none, or a heap cnt or substream index is out of range (``EINVAL``).
-        """
-        heaps = list(references)
-        if not heaps:
-            raise OSError(errno.EINVAL, "there are no heaps to send")
-        num_substreams = self._sender.num_destinations
-        for heap in heaps:
-            if not 0 <= heap.substream_index < num_substreams:
-                raise OSError(
-                    errno.EINVAL,
-                    f"substream_index {heap.substream_index} is out of range: there are {num_substreams} substreams",
-                )
-            if heap.cnt > heap.heap.flavour.address_mask:
-                bits = heap.heap.flavour.heap_address_bits
-                raise OSError(errno.EINVAL, f"heap cnt {heap.cnt} does not fit the flavour's {bits} bits")
-        if not self._keeps_rate:
-            heaps = [HeapReference(heap.heap, cnt=heap.cnt, substream_index=heap.substream_index) for heap in heaps]
-        with self._cnt_lock:
-            return [NumberedHeap(heap, self._choose_cnt(heap)) for heap in heaps]
-
-    def _choose_cnt(self, heap: HeapReference) -> int:
-        if heap.cnt >= 0:
-            return heap.cnt
-        cnt = self._next_cnt & heap.heap.flavour.address_mask
-        self._next_cnt += self._cnt_step
-        return cnt
+        self._cnts.set(next, step)
 
 
 class SyncStream(Stream):
@@ -175,7 +134,7 @@ class SyncStream(Stream):
             If the packet size is too small for the heap, or the heap too large for its flavour.
         """
         reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
-        return self._send(self._number((reference,)), GroupMode.SERIAL, timeout)
+        return self._send(HeapReferenceList((reference,)), GroupMode.SERIAL, timeout)
 
     def send_heaps(
         self,
@@ -207,12 +166,13 @@ class SyncStream(Stream):
         OSError
             If there are no heaps; and as for :meth:`send_heap`.
         """
-        return self._send(self._number(HeapReferenceList(heaps)), mode, timeout)
+        return self._send(HeapReferenceList.of(heaps), mode, timeout)
 
-    def _send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+    def _send(self, heaps: HeapReferenceList, mode: GroupMode, timeout: float | None) -> int:
+        numbered = self._runner.number(heaps, self._cnts)
         self._tally.begin(len(heaps))
         try:
-            nbytes = self._runner.send(heaps, mode, timeout)
+            nbytes = self._runner.send(numbered, mode, timeout)
         except BaseException as error:
             self._tally.end(len(heaps), 0, error)
             raise

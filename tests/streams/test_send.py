@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from spead_transport import ClosedError, InprocQueue, ThreadPool, TransportError, recv, send
+from spead_transport import ClosedError, Flavour, InprocQueue, Item, ThreadPool, TransportError, recv, send
 from spead_transport.protocol.batch import as_bytes
 from spead_transport.protocol.packets import decode_packet, frame_packets
 from spead_transport.send import GroupMode, HeapReference, HeapReferenceList, StreamConfig
@@ -66,6 +66,55 @@ def test_the_sequence_can_be_chosen(engine: str) -> None:
             stream.set_cnt_sequence(1, 0)
         with pytest.raises(TypeError):
             stream.set_cnt_sequence(-1, 1)
+
+
+def test_heaps_with_and_without_a_number_share_a_call(engine: str) -> None:
+    narrow, wide = Flavour(heap_address_bits=24), Flavour(heap_address_bits=48)
+    heaps = [HeapReference(send.Heap(flavour), cnt=cnt) for flavour in (narrow, wide) for cnt in (-1, 9, -(2**70))]
+    with bytes_stream(engine, max_heaps=6) as stream:
+        stream.set_cnt_sequence(2**64 - 1, 2)
+        stream.send_heaps(heaps, GroupMode.SERIAL)
+        assert cnts(stream) == [2**24 - 1, 9, 1, 3, 9, 5]
+
+
+def test_no_number_is_used_up_by_heaps_that_are_refused(engine: str) -> None:
+    good = HeapReference(heap_of())
+    with bytes_stream(engine) as stream:
+        for bad in (HeapReference(heap_of(), cnt=2**90), HeapReference(heap_of(), substream_index=2**90)):
+            with pytest.raises(OSError, match="9") as caught:
+                stream.send_heaps([good, bad], GroupMode.SERIAL)
+            assert caught.value.errno == errno.EINVAL
+        stream.send_heaps([good], GroupMode.SERIAL)
+        assert cnts(stream) == [1]
+
+
+def test_a_list_is_read_anew_each_time_it_is_sent(engine: str) -> None:
+    values = np.array([1], np.uint16)
+    heap = heap_of(values)  # small enough for an item pointer
+    reference = HeapReference(heap)
+    heaps = HeapReferenceList([reference])
+
+    def send_again(stream: send.BytesStream) -> bytes:
+        before = len(stream.getvalue())
+        stream.send_heaps(heaps, GroupMode.SERIAL)
+        return stream.getvalue()[before:]
+
+    def expected(cnt: int) -> bytes:
+        return b"".join(send.PacketGenerator(heap, cnt, StreamConfig.DEFAULT_MAX_PACKET_SIZE))
+
+    with bytes_stream(engine) as stream:
+        assert send_again(stream) == expected(1)
+        values[:] = 2
+        assert send_again(stream) == expected(2)
+        reference.cnt = 50
+        assert send_again(stream) == expected(50)
+        heap.add_start()
+        assert send_again(stream) == expected(50)
+        heap.repeat_pointers = True
+        heap.add_item(Item(0x2000, "large", "", (3000,), dtype=np.uint8, value=np.arange(3000).astype(np.uint8)))
+        assert send_again(stream) == expected(50)
+        heap.add_end()
+        assert send_again(stream) == expected(50)
 
 
 def test_a_cnt_that_does_not_fit_is_refused(engine: str) -> None:

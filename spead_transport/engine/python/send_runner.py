@@ -18,8 +18,9 @@ from ...protocol.batch import PacketBatch
 from ...transport import PacketSender, Readiness
 from ..interface import Completion, HeapEncoder, NumberedHeap, SendRunner
 from ..notices import Notices
+from ..numbering import CntSequence, number_heaps
 from ..pacing import Pacer
-from ..send_config import GroupMode, StreamConfig
+from ..send_config import GroupMode, HeapReferenceList, StreamConfig
 from ..thread_pool import ThreadPool
 from .workers import PAUSED, Wait, Worker, worker_of
 
@@ -45,7 +46,7 @@ class _Group:
     done: bool = False
 
 
-class PythonSendRunner(SendRunner):
+class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
     """A queue of groups. Whoever drives it holds the lock, and sends from its front until he would have to wait."""
 
     def __init__(
@@ -73,6 +74,10 @@ class PythonSendRunner(SendRunner):
         self._closed = False
         # A method __del__ would not do: of a reference cycle, the sender might be collected first.
         weakref.finalize(self, sender.close)
+
+    def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> Sequence[NumberedHeap]:
+        sender = self._sender
+        return number_heaps(heaps, sequence, sender.num_destinations, sender.capabilities.keeps_rate)
 
     def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -46,34 +46,6 @@ nb::object array_from(const std::vector<std::int64_t> &values) {
     return array;
 }
 
-HeapLayout convert(nb::handle layout) {
-    HeapLayout out;
-    out.payload_size = number<std::uint64_t>(SPEAD_ATTRIBUTE(layout, "payload_size"));
-    const spead_slice pointers = memory_of(SPEAD_ATTRIBUTE(layout, "pointers"));
-    const auto *first = static_cast<const std::uint64_t *>(pointers.data);
-    out.pointers.assign(first, first + pointers.size / sizeof *first);
-    std::uint64_t total = 0;
-    for (const nb::handle block : nb::cast<nb::tuple>(SPEAD_ATTRIBUTE(layout, "payload"))) {
-        out.payload.push_back(memory_of(block));
-        total += out.payload.back().size;
-    }
-    if (total != out.payload_size)
-        throw std::invalid_argument("the heap's layout says that it has " + std::to_string(out.payload_size) +
-                                    " bytes of payload, but the blocks have " + std::to_string(total));
-    return out;
-}
-
-// The native form of a HeapLayout, made once and kept with it.
-std::shared_ptr<const HeapLayout> prepare(nb::handle layout) {
-    const nb::object kept = SPEAD_ATTRIBUTE(layout, "prepared");
-    if (nb::isinstance<PreparedLayout>(kept)) return nb::inst_ptr<PreparedLayout>(kept)->layout;
-    PreparedLayout prepared{std::make_shared<const HeapLayout>(convert(layout))};
-    // The class is frozen for its users: this is a cache.
-    static PyObject *const name = PyUnicode_InternFromString("prepared");
-    if (PyObject_GenericSetAttr(layout.ptr(), name, nb::cast(prepared).ptr())) nb::raise_python_error();
-    return prepared.layout;
-}
-
 }  // namespace
 
 spead_slice memory_of(nb::handle buffer, bool writable) {
@@ -95,22 +67,21 @@ SegmentRef segment_of(nb::object object, std::uint8_t *data, std::size_t size) {
     return SegmentRef::take(segment.release());
 }
 
-std::vector<OutgoingHeap> heaps_from_python(nb::handle heaps, nb::list &keep) {
-    std::vector<OutgoingHeap> result;
-    for (const nb::handle numbered : heaps) {
-        const nb::object reference = SPEAD_ATTRIBUTE(numbered, "reference");
-        const nb::object heap = SPEAD_ATTRIBUTE(reference, "heap");
-        const nb::object layout = SPEAD_ATTRIBUTE(heap, "layout")();
-        OutgoingHeap &out = result.emplace_back();
-        out.cnt = number<std::uint64_t>(SPEAD_ATTRIBUTE(numbered, "cnt"));
-        out.destination = number<std::size_t>(SPEAD_ATTRIBUTE(reference, "substream_index"));
-        out.rate = number<double>(SPEAD_ATTRIBUTE(reference, "rate"));
-        out.repeat_pointers = number<bool>(SPEAD_ATTRIBUTE(heap, "repeat_pointers"));
-        out.heap_address_bits = number<unsigned>(SPEAD_ATTRIBUTE(SPEAD_ATTRIBUTE(heap, "flavour"), "heap_address_bits"));
-        out.layout = prepare(layout);
-        keep.append(layout);
+HeapLayout layout_from_python(nb::handle layout) {
+    HeapLayout out;
+    out.payload_size = number<std::uint64_t>(SPEAD_ATTRIBUTE(layout, "payload_size"));
+    const spead_slice pointers = memory_of(SPEAD_ATTRIBUTE(layout, "pointers"));
+    const auto *first = static_cast<const std::uint64_t *>(pointers.data);
+    out.pointers.assign(first, first + pointers.size / sizeof *first);
+    std::uint64_t total = 0;
+    for (const nb::handle block : nb::cast<nb::tuple>(SPEAD_ATTRIBUTE(layout, "payload"))) {
+        out.payload.push_back(memory_of(block));
+        total += out.payload.back().size;
     }
-    return result;
+    if (total != out.payload_size)
+        throw std::invalid_argument("the heap's layout says that it has " + std::to_string(out.payload_size) +
+                                    " bytes of payload, but the blocks have " + std::to_string(total));
+    return out;
 }
 
 nb::object batch_to_python(const spead_batch &batch) {

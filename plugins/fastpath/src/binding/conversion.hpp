@@ -1,4 +1,4 @@
-// Python's packet batches and heaps to send, and their native counterparts. Everything here wants the GIL.
+// Python's packet batches and heap layouts, and their native counterparts. Everything here wants the GIL.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -15,13 +15,8 @@ namespace spead::python {
 
 namespace nb = nanobind;
 
-// A layout, as it is kept with the Python object that it was made from.
-struct PreparedLayout {
-    std::shared_ptr<const HeapLayout> layout;
-};
-
-// Sequence of NumberedHeap. The memory that the result points to is kept by what is appended to `keep`.
-std::vector<OutgoingHeap> heaps_from_python(nb::handle heaps, nb::list &keep);
+// The native form of a Python HeapLayout, whose blocks it points to.
+HeapLayout layout_from_python(nb::handle layout);
 
 // A PacketBatch with a copy of the packets, each in one piece.
 nb::object batch_to_python(const spead_batch &batch);

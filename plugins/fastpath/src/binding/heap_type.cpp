@@ -1,7 +1,5 @@
 #include "heap_type.hpp"
 
-#include <structmember.h>
-
 #include <cstring>
 #include <new>
 #include <utility>
@@ -55,10 +53,6 @@ std::size_t cnt_slot, flavour_slot, pointers_slot, payload_slot;
 
 Pending &pending_of(PyObject *self) {
     return *std::launder(reinterpret_cast<Pending *>(reinterpret_cast<char *>(self) + pending_offset));
-}
-
-PyObject *&slot(PyObject *self, std::size_t offset) {
-    return *reinterpret_cast<PyObject **>(reinterpret_cast<char *>(self) + offset);
 }
 
 PyObject *heap_alloc(PyTypeObject *type, Py_ssize_t items) {
@@ -130,13 +124,6 @@ PyObject *get_pointers(PyObject *self, void *) { return get_lazily(self, pointer
 PyObject *get_payload(PyObject *self, void *) { return get_lazily(self, payload_slot, "payload", make_payload); }
 int set_pointers(PyObject *self, PyObject *value, void *) { return set_attribute(self, pointers_slot, value); }
 int set_payload(PyObject *self, PyObject *value, void *) { return set_attribute(self, payload_slot, value); }
-
-std::size_t offset_of_slot(nb::handle type, const char *name) {
-    const nb::object descriptor = type.attr(name);
-    if (Py_TYPE(descriptor.ptr()) != &PyMemberDescr_Type)
-        throw std::runtime_error(std::string("spead_transport.protocol.received.Heap has no slot named ") + name);
-    return static_cast<std::size_t>(reinterpret_cast<PyMemberDescrObject *>(descriptor.ptr())->d_member->offset);
-}
 
 PyTypeObject *make_type(PyType_Spec &spec, PyObject *bases) {
     PyObject *type = PyType_FromSpecWithBases(&spec, bases);

@@ -20,6 +20,7 @@
 #include "heap_assembler.hpp"
 #include "heap_type.hpp"
 #include "memory_receiver.hpp"
+#include "numbered_heaps.hpp"
 #include "packet_queue.hpp"
 #include "python_endpoints.hpp"
 #include "python_objects.hpp"
@@ -239,12 +240,10 @@ public:
     PySendRunner(const PySendRunner &) = delete;
     PySendRunner &operator=(const PySendRunner &) = delete;
 
-    std::uint64_t send(nb::handle heaps, int mode, std::optional<double> timeout) {
-        nb::list keep;
-        std::uint64_t bytes = 0;
-        auto group = make_group(heaps, mode, keep, bytes);
+    std::uint64_t send(NumberedHeaps &heaps, int mode, std::optional<double> timeout) {
+        auto group = std::make_shared<SendGroup>(heaps.take(), static_cast<GroupMode>(mode), nullptr);
         const double deadline = deadline_after(timeout);
-        const bool release = python_inside_ || bytes > quick_bytes;
+        const bool release = releases(heaps);
         {
             const MaybeRelease released(release);
             runner_->enqueue(group);
@@ -274,11 +273,14 @@ public:
         return group->bytes();
     }
 
-    bool submit(nb::handle heaps, int mode, nb::object completion) {
-        nb::list keep;
-        std::uint64_t bytes = 0;
-        auto group = make_group(heaps, mode, keep, bytes, std::move(completion));
-        const MaybeRelease released(python_inside_ || bytes > quick_bytes);
+    bool submit(NumberedHeaps &heaps, int mode, nb::object completion) {
+        std::shared_ptr<void> owner(std::make_unique<Submission>(heaps.references(), std::move(completion)).release(), [](void *raw) {
+            const std::unique_ptr<Submission> submission(static_cast<Submission *>(raw));
+            const MaybeAcquire gil;
+            gil.drop(submission->kept, submission->completion);
+        });
+        auto group = std::make_shared<SendGroup>(heaps.take(), static_cast<GroupMode>(mode), std::move(owner));
+        const MaybeRelease released(releases(heaps));
         return runner_->submit(group);
     }
 
@@ -311,19 +313,8 @@ public:
     }
 
 private:
-    static std::shared_ptr<SendGroup> make_group(nb::handle heaps, int mode, nb::list &keep, std::uint64_t &bytes,
-                                                 nb::object completion = {}) {
-        std::vector<OutgoingHeap> outgoing = heaps_from_python(heaps, keep);
-        for (const OutgoingHeap &heap : outgoing) bytes += heap.layout->payload_size;
-        std::shared_ptr<void> owner;
-        if (completion.is_valid())
-            owner = {std::make_unique<Submission>(keep, std::move(completion)).release(), [](void *raw) {
-                         const std::unique_ptr<Submission> submission(static_cast<Submission *>(raw));
-                         const MaybeAcquire gil;
-                         gil.drop(submission->kept, submission->completion);
-                     }};
-        return std::make_shared<SendGroup>(std::move(outgoing), static_cast<GroupMode>(mode), std::move(owner));
-    }
+    // Whether sending may take long enough, or needs Python code, so that the GIL is better released.
+    bool releases(const NumberedHeaps &heaps) const noexcept { return python_inside_ || heaps.payload_size() > quick_bytes; }
 
     static void complete(SendGroups groups, const std::string &url) noexcept {
         const MaybeAcquire gil;
@@ -345,7 +336,7 @@ private:
 };
 
 void bind_sending(nb::module_ &m) {
-    nb::class_<PreparedLayout>(m, "PreparedLayout");
+    define_numbered_heaps(m);
     nb::class_<SendConfig>(m, "SendConfig")
         .def("__init__", [](SendConfig *self, std::size_t max_packet_size, double rate, std::size_t burst_size, std::size_t max_heaps,
                             double burst_rate_ratio, std::size_t largest_batch) {
@@ -353,8 +344,7 @@ void bind_sending(nb::module_ &m) {
         }, nb::kw_only(), arg("max_packet_size"), arg("rate"), arg("burst_size"), arg("max_heaps"), arg("burst_rate_ratio"),
            arg("largest_batch"));
     m.def("encode", [](nb::handle heaps, int mode, const SendConfig &config) {
-        nb::list keep;
-        const std::vector<OutgoingHeap> outgoing = heaps_from_python(heaps, keep);
+        const std::vector<OutgoingHeap> outgoing = outgoing_heaps(heaps);
         GroupEncoder encoder(outgoing, static_cast<GroupMode>(mode), config.encoder);
         OutgoingBatch batch;
         nb::list result;

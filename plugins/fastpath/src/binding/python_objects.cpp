@@ -1,6 +1,9 @@
 #include "python_objects.hpp"
 
+#include <structmember.h>
+
 #include <cstdlib>
+#include <stdexcept>
 
 namespace spead::python {
 
@@ -24,6 +27,8 @@ std::string text_of(nb::handle exception) { return nb::cast<std::string>(nb::str
 
 Names::Names()
     : heap(attribute("spead_transport.protocol.received", "Heap")),
+      heap_to_send(attribute("spead_transport.protocol.outgoing", "Heap")),
+      heap_reference(attribute("spead_transport.engine.send_config", "HeapReference")),
       incomplete_heap(attribute("spead_transport.protocol.received", "IncompleteHeap")),
       flavour(attribute("spead_transport.protocol.flavour", "Flavour")),
       packet_batch(attribute("spead_transport.protocol.batch", "PacketBatch")),
@@ -50,6 +55,13 @@ void load_names() {
 }
 
 const Names &Names::get() { return *names; }
+
+std::size_t offset_of_slot(nb::handle type, const char *name) {
+    const nb::object descriptor = type.attr(name);
+    if (Py_TYPE(descriptor.ptr()) != &PyMemberDescr_Type)
+        throw std::runtime_error(nb::cast<std::string>(nb::str(type)) + " has no slot named " + name);
+    return static_cast<std::size_t>(reinterpret_cast<PyMemberDescrObject *>(descriptor.ptr())->d_member->offset);
+}
 
 nb::object make_exception(const Error &error, const std::string &url) {
     if (error.cause) return nb::borrow(static_cast<PyObject *>(error.cause.get()));

@@ -20,6 +20,8 @@ struct Names {
     Names();
 
     nb::object heap;
+    nb::object heap_to_send;
+    nb::object heap_reference;
     nb::object incomplete_heap;
     nb::object flavour;
     nb::object packet_batch;
@@ -54,6 +56,15 @@ void load_names();
         if (!value) nb::raise_python_error();                                               \
         return nb::steal(value);                                                            \
     }(object))
+
+// Where the instances of a Python class (and of those derived from it) keep the attribute `name`, which must be in its
+// __slots__; throws std::runtime_error otherwise.
+std::size_t offset_of_slot(nb::handle type, const char *name);
+
+// What is in a slot; null if nothing is.
+inline PyObject *&slot(PyObject *self, std::size_t offset) noexcept {
+    return *reinterpret_cast<PyObject **>(reinterpret_cast<char *>(self) + offset);
+}
 
 // An exception as spead_transport.errors defines it.
 nb::object make_exception(const Error &error, const std::string &url);

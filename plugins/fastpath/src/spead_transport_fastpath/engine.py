@@ -17,9 +17,10 @@ from spead_transport.engine.interface import (
     SendRunner,
 )
 from spead_transport.engine.memory import MemoryAllocator
+from spead_transport.engine.numbering import CntSequence
 from spead_transport.engine.recv_config import MEMCPY_NONTEMPORAL, RingStreamConfig
 from spead_transport.engine.recv_config import StreamConfig as ReceiveConfig
-from spead_transport.engine.send_config import GroupMode
+from spead_transport.engine.send_config import GroupMode, HeapReferenceList
 from spead_transport.engine.send_config import StreamConfig as SendConfig
 from spead_transport.engine.stats import EXTRA_STATS, StreamStatConfig, StreamStats
 from spead_transport.engine.thread_pool import ThreadPool
@@ -67,19 +68,24 @@ class NativeAssembler(HeapAssembler):
         return _stream_stats(self._stats_config, self._native.statistics())
 
 
-class NativeSendRunner(SendRunner):
+class NativeSendRunner(SendRunner[_native.NumberedHeaps]):
     """Drives a sender natively; one that is written in Python is called once for each batch."""
 
     def __init__(self, sender: PacketSender, config: SendConfig, thread_pool: ThreadPool) -> None:
         self._thread_pool = thread_pool
+        self._num_substreams = sender.num_destinations
+        self._keeps_rate = sender.capabilities.keeps_rate
         self._native = _native.SendRunner(
             native_sender(sender), _send_config(config, sender.capabilities.largest_batch)
         )
 
-    def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+    def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> _native.NumberedHeaps:
+        return _native.NumberedHeaps(heaps, sequence, self._num_substreams, self._keeps_rate)
+
+    def send(self, heaps: _native.NumberedHeaps, mode: GroupMode, timeout: float | None) -> int:
         return self._native.send(heaps, mode.value, timeout)
 
-    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion) -> None:
+    def submit(self, heaps: _native.NumberedHeaps, mode: GroupMode, completion: Completion) -> None:
         if not self._native.submit(heaps, mode.value, completion):
             self._native.drive_with(_assign_worker(self._thread_pool), self._thread_pool)
 

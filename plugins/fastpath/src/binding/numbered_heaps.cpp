@@ -1,0 +1,160 @@
+#include "numbered_heaps.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "conversion.hpp"
+#include "packet_header.hpp"
+#include "python_objects.hpp"
+
+namespace spead::python {
+
+namespace {
+
+// Offsets of the Python classes' slots.
+std::size_t cnt_slot, substream_slot, rate_slot, prepared_slot, repeat_slot;
+PyTypeObject *prepared_type = nullptr;
+
+[[noreturn]] void refuse(const std::string &message) {
+    const nb::object error = nb::handle(PyExc_OSError)(EINVAL, message);
+    PyErr_SetObject(PyExc_OSError, error.ptr());
+    nb::raise_python_error();
+}
+
+std::string text_of(nb::handle object) { return nb::cast<std::string>(nb::str(object)); }
+
+// An attribute of a reference or a heap. Nothing else holds it while Python code runs.
+nb::object attribute(nb::handle object, std::size_t offset, const char *name) {
+    PyObject *value = slot(object.ptr(), offset);
+    if (value) return nb::borrow(value);
+    PyErr_SetString(PyExc_AttributeError, name);
+    nb::raise_python_error();
+}
+
+// An integer of any size: those out of range become the largest or smallest one.
+std::int64_t integer(nb::handle object) {
+    int overflow = 0;
+    const long long value = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+    if (value == -1 && PyErr_Occurred()) nb::raise_python_error();
+    if (overflow != 0) return overflow > 0 ? INT64_MAX : INT64_MIN;
+    return value;
+}
+
+double real(nb::handle object) {
+    const double value = PyFloat_AsDouble(object.ptr());
+    if (value == -1.0 && PyErr_Occurred()) nb::raise_python_error();
+    return value;
+}
+
+bool truth(nb::handle object) {
+    const int value = PyObject_IsTrue(object.ptr());
+    if (value < 0) nb::raise_python_error();
+    return value == 1;
+}
+
+PreparedHeap prepare(nb::handle heap) {
+    const nb::object layout = SPEAD_ATTRIBUTE(heap, "layout")();
+    const nb::object flavour = SPEAD_ATTRIBUTE(heap, "flavour");
+    PreparedHeap prepared{std::make_shared<const HeapLayout>(layout_from_python(layout)),
+                          nb::cast<unsigned>(SPEAD_ATTRIBUTE(flavour, "heap_address_bits"))};
+    if (truth(SPEAD_ATTRIBUTE(heap, "constant"))) Py_XSETREF(slot(heap.ptr(), prepared_slot), nb::cast(prepared).release().ptr());
+    return prepared;
+}
+
+// Fill in what a heap itself says.
+void describe(nb::handle heap, OutgoingHeap &out) {
+    const nb::object kept = attribute(heap, prepared_slot, "prepared");
+    if (Py_TYPE(kept.ptr()) == prepared_type) {
+        const PreparedHeap &prepared = *nb::inst_ptr<PreparedHeap>(kept);
+        out.layout = prepared.layout;
+        out.heap_address_bits = prepared.heap_address_bits;
+    } else {
+        const PreparedHeap prepared = prepare(heap);
+        out.layout = prepared.layout;
+        out.heap_address_bits = prepared.heap_address_bits;
+    }
+    out.repeat_pointers = truth(attribute(heap, repeat_slot, "repeat_pointers"));
+}
+
+// Fill in what a reference says, but for the number; whether that is still to be chosen.
+bool describe_reference(nb::handle reference, std::size_t num_substreams, bool keeps_rate, OutgoingHeap &out) {
+    const nb::object index = attribute(reference, substream_slot, "substream_index");
+    const std::int64_t destination = integer(index);
+    if (destination < 0 || static_cast<std::uint64_t>(destination) >= num_substreams)
+        refuse("substream_index " + text_of(index) + " is out of range: there are " + std::to_string(num_substreams) + " substreams");
+    out.destination = static_cast<std::size_t>(destination);
+    const nb::object number = attribute(reference, cnt_slot, "cnt");
+    const std::int64_t cnt = integer(number);
+    if (cnt > 0 && static_cast<std::uint64_t>(cnt) > address_mask(out.heap_address_bits))
+        refuse("heap cnt " + text_of(number) + " does not fit the flavour's " + std::to_string(out.heap_address_bits) + " bits");
+    out.rate = keeps_rate ? real(attribute(reference, rate_slot, "rate")) : -1.0;
+    out.cnt = cnt < 0 ? 0 : static_cast<std::uint64_t>(cnt);
+    return cnt < 0;
+}
+
+}  // namespace
+
+NumberedHeaps::NumberedHeaps(nb::object references, nb::handle sequence, std::size_t num_substreams, bool keeps_rate)
+    : references_(std::move(references)) {
+    const auto members = nb::cast<nb::tuple>(references_.attr("references"));
+    const auto heaps = nb::cast<nb::tuple>(references_.attr("heaps"));
+    size_ = members.size();
+    if (size_ == 0) refuse("there are no heaps to send");
+    if (heaps.size() != size_) throw std::invalid_argument("a HeapReferenceList with more or fewer heaps than references");
+    heaps_.resize(size_);
+    std::vector<bool> unnumbered(size_);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < size_; i++) {
+        OutgoingHeap &out = heaps_[i];
+        describe(heaps[i], out);
+        unnumbered[i] = describe_reference(members[i], num_substreams, keeps_rate, out);
+        count += unnumbered[i];
+        payload_size_ += out.layout->payload_size;
+    }
+    if (count == 0) return;
+    const auto taken = nb::cast<nb::tuple>(SPEAD_ATTRIBUTE(sequence, "take")(count));
+    auto cnt = nb::cast<std::uint64_t>(taken[0]);
+    const auto step = nb::cast<std::uint64_t>(taken[1]);
+    for (std::size_t i = 0; i < size_; i++) {
+        if (!unnumbered[i]) continue;
+        heaps_[i].cnt = cnt & address_mask(heaps_[i].heap_address_bits);
+        cnt += step;
+    }
+}
+
+std::vector<OutgoingHeap> NumberedHeaps::take() {
+    if (heaps_.empty()) throw std::logic_error("these heaps were sent already; number them again");
+    return std::exchange(heaps_, {});
+}
+
+std::vector<OutgoingHeap> outgoing_heaps(nb::handle numbered) {
+    std::vector<OutgoingHeap> result;
+    for (const nb::handle item : numbered) {
+        const nb::object reference = SPEAD_ATTRIBUTE(item, "reference");
+        OutgoingHeap &out = result.emplace_back();
+        describe(SPEAD_ATTRIBUTE(reference, "heap"), out);
+        out.cnt = nb::cast<std::uint64_t>(SPEAD_ATTRIBUTE(item, "cnt"));
+        out.destination = nb::cast<std::size_t>(SPEAD_ATTRIBUTE(reference, "substream_index"));
+        out.rate = real(SPEAD_ATTRIBUTE(reference, "rate"));
+    }
+    return result;
+}
+
+void define_numbered_heaps(nb::module_ &module) {
+    const Names &names = Names::get();
+    cnt_slot = offset_of_slot(names.heap_reference, "cnt");
+    substream_slot = offset_of_slot(names.heap_reference, "substream_index");
+    rate_slot = offset_of_slot(names.heap_reference, "rate");
+    prepared_slot = offset_of_slot(names.heap_to_send, "prepared");
+    repeat_slot = offset_of_slot(names.heap_to_send, "repeat_pointers");
+    const auto prepared = nb::class_<PreparedHeap>(module, "PreparedHeap", nb::is_final());
+    prepared_type = reinterpret_cast<PyTypeObject *>(prepared.ptr());
+    nb::class_<NumberedHeaps>(module, "NumberedHeaps")
+        .def(nb::init<nb::object, nb::handle, std::size_t, bool>(), nb::arg("heaps"), nb::arg("sequence"), nb::arg("num_substreams"),
+             nb::arg("keeps_rate"))
+        .def("__len__", &NumberedHeaps::size);
+}
+
+}  // namespace spead::python

@@ -1,0 +1,49 @@
+// Heaps to send, as the native engine takes them over from Python. Everything here wants the GIL.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "heap_encoder.hpp"
+
+namespace spead::python {
+
+namespace nb = nanobind;
+
+// A heap's layout, kept with the heap until something is added to it.
+struct PreparedHeap {
+    std::shared_ptr<const HeapLayout> layout;
+    unsigned heap_address_bits;
+};
+
+// Look up the classes that heaps to send are made of; to be called once, before anything else here.
+void define_numbered_heaps(nb::module_ &module);
+
+// References that were checked, with the heaps' final numbers; to be sent once.
+class NumberedHeaps {
+public:
+    // `references`: a HeapReferenceList; `sequence`: a CntSequence. Throws OSError as Python's number_heaps does.
+    NumberedHeaps(nb::object references, nb::handle sequence, std::size_t num_substreams, bool keeps_rate);
+
+    std::size_t size() const noexcept { return size_; }
+    // Of all heaps together, in bytes.
+    std::uint64_t payload_size() const noexcept { return payload_size_; }
+    // Keeps the memory that the heaps point to.
+    const nb::object &references() const noexcept { return references_; }
+    // The heaps; throws std::logic_error if they were taken before.
+    std::vector<OutgoingHeap> take();
+
+private:
+    nb::object references_;
+    std::vector<OutgoingHeap> heaps_;
+    std::size_t size_ = 0;
+    std::uint64_t payload_size_ = 0;
+};
+
+// A sequence of Python's NumberedHeap. What the result points to is kept by them.
+std::vector<OutgoingHeap> outgoing_heaps(nb::handle numbered);
+
+}  // namespace spead::python
