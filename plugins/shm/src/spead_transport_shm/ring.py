@@ -132,7 +132,7 @@ class RingWriter:
         for start, end in self.space.gaps():
             count = int(np.searchsorted(needed, min(end - start, most), "right"))
             if count:
-                return self._write(batch[:count], start)
+                return self._write(batch[:count] if count < len(batch) else batch, start)
         return None
 
     def close(self) -> None:
