@@ -1,4 +1,4 @@
-"""SPEAD between processes of one machine, through shared memory: no system call, no copy and no loss per packet."""
+"""SPEAD between processes of one machine, through shared memory: one copy, no system call per packet, no loss."""
 
 from __future__ import annotations
 
