@@ -1,15 +1,12 @@
-"""Rules that hold for all tests: nothing leaks, and streams are tested with each engine that is installed."""
+"""Rules that hold for all tests: streams are tested with each engine that is installed."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
 from importlib.metadata import entry_points, version
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from .leaks import Resources
 
 ENGINES = sorted(entry_points(group="spead_transport.engines").names)
 
@@ -21,16 +18,6 @@ settings.load_profile("untimed")
 def pytest_report_header() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "spead2"))
     return f"engines: {', '.join(ENGINES)}; python {platform.python_version()}, {packages}"
-
-
-@pytest.fixture(autouse=True)
-def _no_leaks() -> Iterator[None]:
-    """A test that leaves a thread or a file descriptor behind fails."""
-    before = Resources.now()
-    yield
-    leaks = before.leaked_since()
-    if leaks:
-        pytest.fail("the test left something behind:\n" + "\n".join(leaks), pytrace=False)
 
 
 @pytest.fixture(params=ENGINES, scope="session")

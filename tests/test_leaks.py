@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 
-from .leaks import Resources
+from spead_transport.testing import Resources
 
 
 def test_nothing() -> None:

@@ -45,6 +45,7 @@ class Check:
         ConformanceError
             If `subject` does not keep the rule; the message says which.
         """
+        __tracebackhide__ = True  # pytest shows what the check did, not how it was called
         try:
             self.function(subject)
         except Exception as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial, wraps
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from ..protocol.batch import PacketBatch
 from ..protocol.item_group import ItemGroup
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from .check import Checks, expect, raises
+from .links import Link, StreamPair, receiving_stream
 from .packets import PATIENCE, in_thread
 from .packets import send as send_packets
 from .subject import TransportUnderTest
@@ -105,23 +106,12 @@ def _is_whole(heap: object, nbytes: int = 2000) -> bool:
 
 
 def _receiving(engine: str, receiver: PacketReceiver, *, heaps: int = 4) -> recv.Stream:
-    config = recv.StreamConfig(max_heaps=64, allow_out_of_order=not receiver.capabilities.ordered)
-    stream = recv.Stream(config=config, ring_config=recv.RingStreamConfig(heaps=heaps), engine=engine)
-    stream.add_reader(receiver)
-    return stream
+    return receiving_stream(recv.Stream, receiver, None, recv.RingStreamConfig(heaps=heaps), engine=engine)
 
 
-@contextmanager
-def _streams(
-    subject: TransportUnderTest, engine: str, **config: Any
-) -> Iterator[tuple[send.SyncStream, recv.Stream]]:
+def _streams(subject: TransportUnderTest, engine: str, **config: Any) -> AbstractContextManager[StreamPair]:
     """A stream that sends and the one that receives, until the end of the ``with`` block."""
-    with (
-        subject.pair() as (sender, receiver),
-        _receiving(engine, receiver) as incoming,
-        send.SyncStream(sender, send.StreamConfig(**config), engine=engine) as outgoing,
-    ):
-        yield outgoing, incoming
+    return Link(subject, engine).streams(send.StreamConfig(**config), None, recv.RingStreamConfig(heaps=4))
 
 
 def _transfer(outgoing: send.SyncStream, incoming: recv.Stream, *heaps: send.Heap) -> list[recv.ReceivedHeap]:

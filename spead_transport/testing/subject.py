@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..transport import Capabilities, PacketReceiver, PacketSender, Transport
+from ..transport.chain import Chain, find_chain
 
 __all__ = ["TransportUnderTest"]
 
@@ -20,13 +21,41 @@ class TransportUnderTest:
     ----------
     transport
         The class.
+    options
+        Options of both ends, as in a URL: ``max_packets=7&mode=fanout``.
     """
 
-    def __init__(self, transport: type[Transport[Any]]) -> None:
+    def __init__(self, transport: type[Transport[Any]], options: str = "") -> None:
         self.transport = transport
+        self.options = options
 
     def __repr__(self) -> str:
-        return f"TransportUnderTest({self.transport.__name__})"
+        options = f", {self.options!r}" if self.options else ""
+        return f"{type(self).__name__}({self.transport.__name__}{options})"
+
+    @staticmethod
+    def of(target: str | type[Transport[Any]] | TransportUnderTest) -> TransportUnderTest:
+        """What `target` names.
+
+        Parameters
+        ----------
+        target
+            A transport's class; a scheme, alone (``udp``), behind wrappers (``faults+udp``), or with options
+            (``inproc?max_packets=7``); or a whole URL to receive on.
+
+        Raises
+        ------
+        TransportLookupError, ValueError
+            If there is no such transport.
+        """
+        if isinstance(target, TransportUnderTest):
+            return target
+        if not isinstance(target, str):
+            return TransportUnderTest(target)
+        if "://" in target:
+            return _AtUrl(target)
+        scheme, _, options = target.partition("?")
+        return _Chain(find_chain(scheme), options)
 
     @property
     def scheme(self) -> str:
@@ -44,7 +73,7 @@ class TransportUnderTest:
         NotImplementedError
             If the transport has no ``loopback_url()``.
         """
-        return self.transport.loopback_url()
+        return _with_options(self.transport.loopback_url(), self.options)
 
     def sender_url(self, *receivers: PacketReceiver) -> str:
         """A URL of a sender that has these open receivers as its destinations, in this order.
@@ -76,3 +105,30 @@ class TransportUnderTest:
         with ExitStack() as stack:
             receivers = [stack.enter_context(self.open_receiver()) for _ in range(destinations)]
             yield stack.enter_context(self.open_sender(*receivers)), receivers
+
+
+def _with_options(url: str, options: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{options}" if options else url
+
+
+class _Chain(TransportUnderTest):
+    """A transport behind wrappers, or alone, where it can be tried on any machine."""
+
+    def __init__(self, chain: Chain, options: str) -> None:
+        super().__init__(chain[0], options)
+        self._chain = chain
+
+    def receiver_url(self) -> str:
+        wrappers = "".join(f"{wrapper.scheme}+" for wrapper in self._chain[:-1])
+        return _with_options(f"{wrappers}{self._chain[-1].loopback_url()}", self.options)
+
+
+class _AtUrl(TransportUnderTest):
+    """A transport at one address."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(find_chain(url.partition("://")[0])[0])
+        self._url = url
+
+    def receiver_url(self) -> str:
+        return self._url

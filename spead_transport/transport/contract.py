@@ -331,6 +331,14 @@ class Transport(ABC, Generic[ConfigT]):
         """
         raise NotImplementedError(f"{cls.scheme!r} cannot stand in for other transports")
 
+    @classmethod
+    def leftovers(cls) -> dict[str, str]:
+        """What there is in this process apart from endpoints, such as named queues: what each is, by its URL.
+
+        For tests, which should leave nothing behind. A transport that keeps everything in its endpoints has none.
+        """
+        return {}
+
     @property
     def url(self) -> str:
         """The configuration as a URL, for messages: without secrets, which ``config.to_url`` keeps."""

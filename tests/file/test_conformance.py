@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from spead_transport_file import FileTransport
 
-from spead_transport.testing import Check, TransportUnderTest, checks_for
+from spead_transport.testing import TransportConformance, TransportUnderTest
 
 
 class GrowingFiles(TransportUnderTest):
@@ -17,7 +16,7 @@ class GrowingFiles(TransportUnderTest):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(FileTransport)
-        self._paths: Iterator[Path] = (folder / f"{serial}.spead" for serial in itertools.count())
+        self._paths = (folder / f"{serial}.spead" for serial in itertools.count())
 
     def receiver_url(self) -> str:
         path = next(self._paths)
@@ -25,6 +24,13 @@ class GrowingFiles(TransportUnderTest):
         return f"file://{path}?mode=append&follow=until-closed"
 
 
-@pytest.mark.parametrize("check", checks_for(FileTransport.capabilities), ids=str)
-def test_growing_files(check: Check, tmp_path: Path) -> None:
-    check.run(GrowingFiles(tmp_path))
+class TestGrowingFiles(TransportConformance):
+    transport = FileTransport
+    folder: Path
+
+    @pytest.fixture(autouse=True)
+    def _choose_folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def subject(self) -> TransportUnderTest:
+        return GrowingFiles(self.folder)

@@ -154,6 +154,10 @@ class _Names:
             undo.pop_all()
         return queues
 
+    def queues(self) -> list[_NamedQueue]:
+        with self._lock:
+            return list(self._queues.values())
+
     def leave(self, queues: Iterable[_NamedQueue], *, sender: bool) -> None:
         for queue in queues:
             if queue.leave(sender=sender):
@@ -211,6 +215,10 @@ class InprocTransport(Transport[InprocConfig]):
     def for_channels(cls, names: Sequence[str]) -> Self:
         # A comma would make two names of one; percent-encoding is what names of any kind are used to in URLs.
         return cls(InprocConfig(name=",".join(quote(name, safe="/:@[]+;*") for name in names), mode="fanout"))
+
+    @classmethod
+    def leftovers(cls) -> dict[str, str]:
+        return {f"inproc://{queue.name}": repr(queue) for queue in _names_in_use.queues()}
 
     def open_sender(self) -> InprocSender:
         with self._joined(sender=True) as (queues, leave):
