@@ -45,7 +45,7 @@ class Check:
         ConformanceError
             If `subject` does not keep the rule; the message says which.
         """
-        __tracebackhide__ = True  # pytest shows what the check did, not how it was called
+        __tracebackhide__ = True  # pytest shows what the check did, and not how
         try:
             self.function(subject)
         except Exception as error:
@@ -87,6 +87,7 @@ class Checks:
 
 def expect(condition: object, otherwise: str) -> None:
     """Fail with the message `otherwise` unless `condition` holds. (An ``assert`` would vanish with ``python -O``.)"""
+    __tracebackhide__ = True
     if not condition:
         raise ConformanceError(otherwise)
 

@@ -55,7 +55,6 @@ class TransportConformance:
 
 def _test(name: str, check: Check) -> Callable[[TransportConformance], None]:
     def test(self: TransportConformance) -> None:
-        __tracebackhide__ = True
         check.run(self.subject())
 
     test.__name__ = name
