@@ -55,6 +55,10 @@ def _reliable(capabilities: Capabilities) -> bool:
     return not capabilities.lossy
 
 
+def _ordered(capabilities: Capabilities) -> bool:
+    return capabilities.ordered
+
+
 def _has_destinations(capabilities: Capabilities) -> bool:
     return capabilities.several_destinations
 
@@ -215,6 +219,23 @@ def a_reliable_transport_loses_nothing_to_a_slow_reader(subject: TransportUnderT
         expect(cnts == list(range(1, count + 1)), "heaps were lost, or came out of order")
 
 
+@_check("Every packet that arrives is used or counted under a reason.", when=_ordered)
+def lost_and_doubled_packets_are_counted(subject: TransportUnderTest, engine: str) -> None:
+    packets = {cnt: list(send.PacketGenerator(_heap(), cnt, max_packet_size=500)) for cnt in (1, 2, 3)}
+    faulty = [*packets[1][:2], packets[1][1], *packets[1][2:], *packets[2][:-1], *packets[3]]
+    end = send.PacketGenerator(send.ItemGroup().get_end(), 4, max_packet_size=500)
+    with subject.pair() as (sender, receiver), _receiving(engine, receiver) as incoming:
+        sending = in_thread(lambda: send_packets(sender, PacketBatch.of([*faulty, *end])))
+        heaps = [incoming.get(PATIENCE) for _ in range(2)]
+        raises(Stopped, lambda: incoming.get(PATIENCE), "asking for a heap that lacks a packet")
+        sending()
+        stats = incoming.stats
+    expect([heap.cnt for heap in heaps] == [1, 3] and all(map(_is_whole, heaps)), "heaps did not arrive intact")
+    expect(stats["incomplete_heaps_flushed"] == 1, "the heap that lacks a packet was not counted")
+    doubled = sum(count for name, count in stats.items() if name.startswith("rejected_"))
+    expect(doubled == 1, f"one packet came twice, and {doubled} were rejected")
+
+
 # ------------------------------------------------------------------------------------------------- end and close
 
 
@@ -301,3 +322,23 @@ def asyncio_streams_work_alike(subject: TransportUnderTest, engine: str) -> None
     expect(all(_is_whole(heap, 200) for heap in heaps), "a heap did not arrive intact")
     cnts = sorted(heap.cnt for heap in heaps)
     expect(cnts == list(range(1, _FEW_HEAPS + 1)), f"heaps {cnts} arrived instead of 1 to {_FEW_HEAPS}")
+
+
+@_check("Back-pressure is simply not calling.", when=_reliable)
+def a_reliable_transport_loses_nothing_to_a_slow_task(subject: TransportUnderTest, engine: str) -> None:
+    count = 100
+
+    async def transfer(link: Link) -> list[int]:
+        with link.async_streams(ring_config=recv.RingStreamConfig(heaps=1)) as (outgoing, incoming):
+
+            async def send_all() -> None:
+                for _ in range(count):
+                    await outgoing.async_send_heap(_heap())
+
+            sending = asyncio.create_task(send_all())
+            heaps = [await asyncio.wait_for(incoming.get(), PATIENCE) for _ in range(count)]
+            await asyncio.wait_for(sending, PATIENCE)
+            return [heap.cnt for heap in heaps]
+
+    cnts = asyncio.run(transfer(Link(subject, engine)))
+    expect(cnts == list(range(1, count + 1)), "heaps were lost, or came out of order")

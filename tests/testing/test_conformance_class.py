@@ -114,7 +114,7 @@ def test_a_failure_names_the_sentence_of_the_contract(pytester: pytest.Pytester)
         class TestMine(TransportConformance):
             transport = Mine
     """)
-    result = pytester.runpytest_inprocess("-k", "drops_are_counted or wake_ends")
+    result = pytester.runpytest_subprocess("-k", "drops_are_counted or wake_ends")
     result.assert_outcomes(passed=1, failed=1, deselected=len(_CHECKS) - 2)
     result.stdout.fnmatch_lines(
         [

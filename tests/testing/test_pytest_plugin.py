@@ -28,9 +28,11 @@ def _ini(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
 
 
-def run(pytester: pytest.Pytester, code: str, *arguments: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, code: str, *arguments: str, subprocess: bool = False) -> pytest.RunResult:
+    """Run tests, in a process of their own if one of them fails: Python keeps the last traceback of a process."""
     pytester.makepyfile(_SEND + code)
-    return pytester.runpytest_inprocess("-v", "-Werror", "--strict-markers", *arguments)
+    run = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
+    return run("-v", "-Werror", "--strict-markers", *arguments)
 
 
 def names(result: pytest.RunResult, outcome: str = "PASSED") -> list[str]:
@@ -256,7 +258,7 @@ class TestMore:
     def test_after_a_failure(self, spead_pair):
         pass
 """
-    result = run(pytester, code, "-o", "spead_no_leaks=true")
+    result = run(pytester, code, "-o", "spead_no_leaks=true", subprocess=True)
     result.assert_outcomes(passed=5, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*"])
 
