@@ -238,7 +238,7 @@ def _deserting_pair(subject: TransportUnderTest) -> Iterator[tuple[PacketSender,
 @_check("One caller at a time uses an endpoint: a second one gets BusyError.")
 def a_second_caller_is_told(subject: TransportUnderTest) -> None:
     batch = make_batch([60] * 8)
-    with subject.pair() as (sender, _):
+    with subject.pair() as (sender, receiver):
         told: list[BusyError] = []
 
         def intrude() -> None:
@@ -247,8 +247,9 @@ def a_second_caller_is_told(subject: TransportUnderTest) -> None:
             except BusyError as error:
                 told.append(error)
 
-        sender.try_send(_Spy.on(batch, intrude))
+        taken = sender.try_send(_Spy.on(batch, intrude))
         expect(told, "try_send let a second caller in while it was looking at the first one's batch")
+        receive(receiver, taken)
 
 
 class _Spy(PacketBatch):

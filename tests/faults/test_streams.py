@@ -10,7 +10,6 @@ import spead_transport as spead
 from spead_transport import recv, send
 from spead_transport.engine import engine_names
 from spead_transport.testing import Check, TransportUnderTest, checks_for
-from spead_transport.transport import get_transport_class
 
 HEAPS = 20
 
@@ -63,12 +62,7 @@ def test_losses_are_the_same_each_time() -> None:
 @pytest.mark.parametrize("inner", ["inproc", "udp"])
 @pytest.mark.parametrize("options", ["delay=1ms", "bandwidth=500MB/s&queue=16"], ids=str)
 def test_a_slow_network_keeps_the_contract(inner: str, options: str) -> None:
-    class Slow(TransportUnderTest):
-        def receiver_url(self) -> str:
-            url = get_transport_class(inner).loopback_url()
-            return f"faults+{url}{'&' if '?' in url else '?'}{options}"
-
-    subject = Slow(FaultsTransport)
+    subject = TransportUnderTest.of(f"faults+{inner}?{options}")
     for check in _packet_checks(subject):
         check.run(subject)
 
