@@ -157,13 +157,18 @@ def spead_no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """
     from . import Resources
 
+    caplog = request.getfixturevalue("caplog") if request.config.pluginmanager.hasplugin("logging") else None
     before = Resources.now()
     yield
     item = request.node
     if item.stash.get(_FAILED, False):
         return
+    # What pytest keeps for longer than the test is none of the test's doing.
     if isinstance(item, pytest.Function):
-        item.funcargs.clear()  # which would keep what other fixtures gave, and have given up by now
+        item.funcargs.clear()
+    if caplog is not None:
+        for phase in ("setup", "call"):
+            caplog.get_records(phase).clear()  # with errors that were logged, whose tracebacks hold on to streams
     leaks = before.leaked_since()
     if leaks:
         pytest.fail("the test left something behind:\n" + "\n".join(leaks), pytrace=False)

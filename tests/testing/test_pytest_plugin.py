@@ -233,6 +233,7 @@ def test_leaks_are_told_where_they_are_looked_for(pytester: pytest.Pytester) -> 
 
 def test_a_project_looks_for_leaks_in_every_test(pytester: pytest.Pytester) -> None:
     code = """
+import logging
 import socket
 kept = []
 
@@ -249,6 +250,13 @@ class TestMore:
     def test_clean_too(self, spead_pair):
         pass
 
+    def test_logged(self, spead_link):
+        with spead_link.streams() as pair:
+            try:
+                pair.receiver.get_nowait()
+            except Exception as error:
+                logging.warning("nothing there: %s", error)
+
     def test_failed(self, spead_pair):
         kept = socket.socket()
         spead_pair.sender.send_heap(heap())
@@ -259,7 +267,7 @@ class TestMore:
         pass
 """
     result = run(pytester, code, "-o", "spead_no_leaks=true", subprocess=True)
-    result.assert_outcomes(passed=5, failed=1, errors=1)
+    result.assert_outcomes(passed=6, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*"])
 
 

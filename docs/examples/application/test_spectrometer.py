@@ -74,6 +74,7 @@ def test_heaps_that_make_no_sense_are_counted(caplog: pytest.LogCaptureFixture) 
         spead.open_receiver("inproc://samples") as samples,
         spead.open_sender("inproc://spectra") as spectra,
         spead.open_sender("inproc://samples") as source,
+        spead.open_receiver("inproc://spectra"),
     ):
         group = send.ItemGroup()
         group.add_item(TIMESTAMP_ID, "timestamp", "", (), format=[("u", 48)], value=5)
