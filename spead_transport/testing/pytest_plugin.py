@@ -5,13 +5,11 @@ The fixtures are those below. The marker ``transports`` says over what a test th
 as :meth:`TransportUnderTest.of <spead_transport.testing.TransportUnderTest.of>` says; engines by their names, or
 ``"all"`` for each that is installed. Ini options:
 
-``spead_transports``, ``spead_engines``
-    What tests run over that have no marker, or whose marker does not say: one transport or engine or several, with
-    spaces between them. By default ``inproc``, and the engine that a program gets that names none.
-``spead_no_leaks``
-    Whether every test has the fixture of that name.
-``spead_inproc``
-    What the fixture of that name redirects, and to where.
+* ``spead_transports``, ``spead_engines``: what tests run over that have no marker, or whose marker does not say: one
+  transport or engine, or several with spaces between them. By default ``inproc``, and the engine that a program gets
+  that names none.
+* ``spead_no_leaks``: whether every test has the fixture of that name.
+* ``spead_inproc``: what the fixture of that name redirects, and to where.
 """
 
 from __future__ import annotations
