@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
-if TYPE_CHECKING:
-    from ..transport import Redirection
-    from . import AsyncStreamPair, Link, StreamPair
-
-# What the package consists of is imported when it is used: programs that use nothing of it start no slower.
+from ..engine import engine_names, get_engine
+from ..transport import Redirection, redirected
+from .leaks import Resources
+from .links import AsyncStreamPair, Link, StreamPair
+from .subject import TransportUnderTest
 
 __all__ = ["spead_async_pair", "spead_inproc", "spead_link", "spead_no_leaks", "spead_pair"]
 
@@ -57,7 +57,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             links = _links(metafunc)
         except (TypeError, ValueError) as error:
             pytest.fail(f"{metafunc.definition.nodeid}, {_MARKER}: {error}", pytrace=False)
-        metafunc.parametrize(_LINK, list(links.values()), ids=list(links), indirect=True)
+        metafunc.parametrize(_LINK, links, ids=_name, indirect=True)
     elif any(mark.name == _MARKER for mark in metafunc.definition.own_markers):
         pytest.fail(
             f"{metafunc.definition.nodeid} is marked with {_MARKER}, but uses none of the fixtures {_LINK}, "
@@ -72,29 +72,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[_FAILED] = True
 
 
-def _links(metafunc: pytest.Metafunc) -> dict[str, Link]:
-    """What a test runs over, by the name of each combination.
+def _links(metafunc: pytest.Metafunc) -> list[Link]:
+    """What a test runs over: each combination.
 
     Raises
     ------
     TypeError, ValueError
         If the marker is malformed, or names something that is not installed.
     """
-    from ..engine import get_engine
-    from . import Link, TransportUnderTest
-
     mark = metafunc.definition.get_closest_marker(_MARKER)
     targets, engines = _arguments(*mark.args, **mark.kwargs) if mark else ((), None)
     targets = targets or metafunc.config.getini("spead_transports")
     engines = metafunc.config.getini("spead_engines") if engines is None else engines
-    chosen: dict[str, Link] = {}
-    for target, engine in product(targets, _engines(engines)):
-        if engine is not None:
-            get_engine(engine)
-        link = Link(TransportUnderTest.of(target), engine)
-        name = target if isinstance(target, str) else link.subject.scheme
-        chosen[name if engine is None else f"{name}-{engine}"] = link
-    return chosen
+    links = [Link(TransportUnderTest.of(target), engine) for target, engine in product(targets, _engines(engines))]
+    for link in links:
+        if link.engine is not None:
+            get_engine(link.engine)  # fails for an unknown one
+    return links
+
+
+def _name(link: Link) -> str:
+    """Of a combination, in the names of tests."""
+    return str(link.subject) if link.engine is None else f"{link.subject}-{link.engine}"
 
 
 def _arguments(
@@ -106,8 +105,6 @@ def _arguments(
 
 def _engines(names: str | Sequence[str]) -> Sequence[str | None]:
     """The engines' names; ``None`` stands for the one that a program gets that names none."""
-    from ..engine import engine_names
-
     listed = [names] if isinstance(names, str) else list(names)
     return engine_names() if listed == ["all"] else listed or [None]
 
@@ -140,8 +137,6 @@ def spead_inproc(pytestconfig: pytest.Config) -> Iterator[Redirection]:
     Ends meet as on a network: by port, or by group and port. Nothing is lost or slowed down to a rate, nothing needs
     a free port, and nothing is left for the next test. The ini option of the same name has the rules.
     """
-    from ..transport import redirected
-
     with redirected(pytestconfig.getini("spead_inproc")) as redirection:
         yield redirection
 
@@ -153,8 +148,6 @@ def spead_no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     With the ini option of the same name every test has this fixture. A test that fails anyway is not looked at: its
     traceback holds on to what it used.
     """
-    from . import Resources
-
     caplog = request.getfixturevalue("caplog") if request.config.pluginmanager.hasplugin("logging") else None
     before = Resources.now()
     yield

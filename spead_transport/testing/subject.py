@@ -33,6 +33,10 @@ class TransportUnderTest:
         options = f", {self.options!r}" if self.options else ""
         return f"{type(self).__name__}({self.transport.__name__}{options})"
 
+    def __str__(self) -> str:
+        """What :meth:`of` calls it."""
+        return f"{self.scheme}?{self.options}" if self.options else self.scheme
+
     @staticmethod
     def of(target: str | type[Transport[Any]] | TransportUnderTest) -> TransportUnderTest:
         """What `target` names.
@@ -118,6 +122,10 @@ class _Chain(TransportUnderTest):
         super().__init__(chain[0], options)
         self._chain = chain
 
+    def __str__(self) -> str:
+        schemes = "+".join(member.scheme for member in self._chain)
+        return f"{schemes}?{self.options}" if self.options else schemes
+
     def receiver_url(self) -> str:
         wrappers = "".join(f"{wrapper.scheme}+" for wrapper in self._chain[:-1])
         return _with_options(f"{wrappers}{self._chain[-1].loopback_url()}", self.options)
@@ -129,6 +137,9 @@ class _AtUrl(TransportUnderTest):
     def __init__(self, url: str) -> None:
         super().__init__(find_chain(url.partition("://")[0])[0])
         self._url = url
+
+    def __str__(self) -> str:
+        return self._url
 
     def receiver_url(self) -> str:
         return self._url

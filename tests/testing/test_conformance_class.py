@@ -139,6 +139,7 @@ def test_a_failure_names_the_sentence_of_the_contract(pytester: pytest.Pytester)
 )
 def test_what_names_a_transport(target: str, url: str) -> None:
     subject = TransportUnderTest.of(target)
+    assert str(subject) == target
     before, _, after = url.partition("*")
     assert subject.receiver_url().startswith(before)
     assert subject.receiver_url().endswith(after.rpartition("*")[2])

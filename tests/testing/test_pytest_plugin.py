@@ -110,7 +110,7 @@ from spead_transport_udp import UdpTransport
 
 @pytest.mark.transports(
     "inproc?max_packets=2", "inproc://here", "faults+inproc", "udp://127.0.0.1:0", TcpTransport,
-    TransportUnderTest(UdpTransport),
+    TransportUnderTest(UdpTransport), TransportUnderTest(UdpTransport, "ttl=1"), UdpTransport,
 )
 """ + _TRANSFER.lstrip("\n")
     assert names(run(pytester, code)) == [
@@ -119,7 +119,9 @@ from spead_transport_udp import UdpTransport
         "test_transfer[faults+inproc]",
         "test_transfer[udp://127.0.0.1:0]",
         "test_transfer[tcp]",
-        "test_transfer[udp]",
+        "test_transfer[udp0]",
+        "test_transfer[udp?ttl=1]",
+        "test_transfer[udp1]",
     ]
 
 
