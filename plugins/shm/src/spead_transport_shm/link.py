@@ -38,13 +38,13 @@ class Link:
     def __init__(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
         self.socket = sock
-        self.peer = Peer.of(sock)
+        self.peer: Peer = Peer.of(sock)
         #: Whether nothing more can come.
-        self.closed = False
+        self.closed: bool = False
         #: The reason, if it is not that the sender finished.
         self.failure: Failure | None = None
         #: Number of packets that were announced and could not be found.
-        self.corrupt = 0
+        self.corrupt: int = 0
         self._ring: RingReader | None = None
         self._unacknowledged = 0
 

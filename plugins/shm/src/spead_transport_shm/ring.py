@@ -113,8 +113,8 @@ class RingWriter:
             os.close(fd)
             raise
         #: To be passed on, and closed then.
-        self.fd = fd
-        self.space = Space(size)
+        self.fd: int = fd
+        self.space: Space = Space(size)
 
     @property
     def largest_packet(self) -> int:

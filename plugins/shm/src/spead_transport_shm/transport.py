@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from spead_transport.errors import TransportError
-from spead_transport.transport import Transport
+from spead_transport.transport import Transport, TransportConfig
 
 from .config import ShmConfig
 from .receiver import ShmReceiver
@@ -24,7 +25,7 @@ class ShmTransport(Transport[ShmConfig]):
 
     contract = 1
     scheme = "shm"
-    config_type = ShmConfig
+    config_type: ClassVar[type[TransportConfig]] = ShmConfig
     capabilities = CAPABILITIES
 
     @classmethod
