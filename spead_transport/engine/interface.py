@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
+from ..errors import Stopped
 from ..protocol.batch import PacketBatch
 from ..protocol.received import Heap, IncompleteHeap
 from ..transport import Capabilities, PacketReceiver, PacketSender
@@ -219,6 +220,15 @@ class ReceiveRunner(ReaderRunner):
         Stopped, TransportError
             As :meth:`get_nowait`.
         """
+
+    def iterate(self, owner: object) -> Iterator[ReceivedHeap]:
+        """The heaps until the stream ends, each as :meth:`get` would return it. The iterator keeps `owner` alive."""
+        while True:
+            try:
+                heap = self.get(None)
+            except Stopped:
+                return
+            yield heap
 
     @abstractmethod
     def fileno(self) -> int:

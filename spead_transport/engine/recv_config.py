@@ -59,7 +59,8 @@ class StreamConfig:
     explicit_start
         Whether nothing is received before ``start()`` is called.
     max_heap_size
-        Largest heap that is accepted, in bytes: a limit to what a packet can claim.
+        Largest heap that is accepted, in bytes: a limit to what a packet can claim. All item pointers of a heap
+        together are accepted up to the same size.
     max_heap_age
         How long a heap may be incomplete, in seconds since its first packet arrived, before it is given up; 0 for any
         time. So that somebody notices in time, a thread drains the stream's readers.

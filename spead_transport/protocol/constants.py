@@ -28,12 +28,15 @@ __all__ = [
     "NULL_ID",
     "PAYLOAD_LENGTH_ID",
     "PAYLOAD_OFFSET_ID",
+    "POINTER_SIZE",
     "STREAM_CTRL_ID",
     "VERSION",
 ]
 
 MAGIC: Final = 0x53
 VERSION: Final = 4
+#: Of an item pointer, in bytes.
+POINTER_SIZE: Final = 8
 
 # Item ids (specification section 5)
 NULL_ID: Final = 0

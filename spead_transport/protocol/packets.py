@@ -245,6 +245,8 @@ class DecodedPackets:
     stops: npt.NDArray[np.bool_]
     #: The item pointers other than the four that every packet has, in order; ``None`` if there are none.
     pointers: list[Pointers | None]
+    #: How many they are.
+    num_pointers: Offsets
 
 
 def decode_headers(batch: PacketBatch) -> DecodedPackets:
@@ -264,6 +266,7 @@ def decode_headers(batch: PacketBatch) -> DecodedPackets:
         payload_size=np.zeros(count, np.int64),
         stops=np.zeros(count, np.bool_),
         pointers=[None] * count,
+        num_pointers=np.zeros(count, np.int64),
     )
     rows = np.flatnonzero(batch.head_sizes >= _WORD)
     if not len(rows):
@@ -309,8 +312,18 @@ def _decode_few(batch: PacketBatch) -> DecodedPackets:
     numbers = np.array([f[:8] for f in fields], np.int64).reshape(-1, 8)
     reason, bits, header_size, cnt, length, offset, size, stops = numbers.T
     pointers = [f[8] for f in fields]
+    num_pointers = np.array([0 if p is None else len(p) for p in pointers], np.int64)
     return DecodedPackets(
-        reason, bits, header_size, cnt.astype(np.uint64), length, offset, size, stops.astype(np.bool_), pointers
+        reason,
+        bits,
+        header_size,
+        cnt.astype(np.uint64),
+        length,
+        offset,
+        size,
+        stops.astype(np.bool_),
+        pointers,
+        num_pointers,
     )
 
 
@@ -403,7 +416,9 @@ def _decode_pointers(
         Rejection.NONE,
     )
     decoded.stops[rows] = (words == _immediate(STREAM_CTRL_ID, bits) | np.uint64(CTRL_STREAM_STOP)).any(axis=1)
-    for index in np.flatnonzero(others.any(axis=1)).tolist():
+    num_pointers = others.sum(axis=1)
+    decoded.num_pointers[rows] = num_pointers
+    for index in np.flatnonzero(num_pointers).tolist():
         decoded.pointers[rows[index]] = words[index][others[index]]
 
 

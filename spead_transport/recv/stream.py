@@ -111,7 +111,7 @@ class Stream(RingStream):
 
     def __iter__(self) -> Iterator[ReceivedHeap]:
         """The heaps until the stream ends."""
-        return self
+        return self._runner.iterate(self)
 
     def __next__(self) -> ReceivedHeap:
         try:

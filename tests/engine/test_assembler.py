@@ -336,6 +336,28 @@ def test_a_heap_without_length_grows_up_to_max_heap_size(assemble: Assemble) -> 
     assert result.counted() == {"rejected_too_large": 2}
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_item_pointers_without_end_are_refused(engine: str, at_once: bool) -> None:
+    """Packets without payload could otherwise fill the memory, one heap being enough."""
+    packets = [packet(1, b"", [immediate(0x1000 + index, index) for index in range(5)], length=8) for _ in range(4)]
+    assembler = get_engine(engine).assembler(StreamConfig(max_heap_size=100), RingStreamConfig(contiguous_only=False))
+    batches = [PacketBatch.of(packets)] if at_once else [PacketBatch.of([data]) for data in packets]
+    assert [heap for batch in batches for heap in assembler.add(batch, 0.0)] == []
+    (heap,) = assembler.flush()
+    assert len(heap.pointers) == 10
+    assert assembler.stats()["packets"] == 2
+    assert assembler.stats()["rejected_too_large"] == 2
+
+
+def test_a_heap_may_have_as_many_pointers_as_its_limit(assemble: Assemble) -> None:
+    words = [immediate(0x1000 + index, index) for index in range(13)]
+    result = assemble(
+        packet(1, b"abcd", words), packet(2, b"abcd", words[:12]), packet(3, b"x" * 100), max_heap_size=100
+    )
+    assert result.cnts == [2, 3]
+    assert result.counted() == {"rejected_too_large": 1}
+
+
 class Stingy(MemoryAllocator):
     """Has no memory for large heaps."""
 

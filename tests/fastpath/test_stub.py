@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -53,6 +54,11 @@ def _module_members(owner: object, prefix: str) -> Iterator[tuple[str, list[str]
                 yield from _module_members(member, f"{prefix}{name}.")
         elif isinstance(member, property):
             yield prefix + name, None
+        elif isinstance(member, types.WrapperDescriptorType) and name in (
+            "__iter__",
+            "__next__",
+        ):  # slots of the type
+            yield prefix + name, ["self"]
 
 
 def _plain(signature: str) -> str:

@@ -51,6 +51,27 @@ def test_heaps_come_in_order_and_then_the_end(engine: str) -> None:
             stream.get_nowait()
 
 
+def test_all_ways_to_take_heaps_can_be_mixed(engine: str) -> None:
+    with stream_of(engine, *heaps(8), heaps=8) as stream:
+        loop = iter(stream)
+        assert next(loop).cnt == 1
+        assert stream.get().cnt == 2
+        assert stream.ringbuffer.size() == 6
+        assert stream.get_nowait().cnt == 3
+        assert next(stream).cnt == 4
+        poller = select.poll()
+        poller.register(stream.fd, select.POLLIN)
+        assert poller.poll(0)
+        assert [heap.cnt for _, heap in zip(range(2), stream, strict=False)] == [5, 6]
+        assert poller.poll(0)
+        assert [heap.cnt for heap in loop] == [7, 8]
+        assert list(stream) == []
+
+
+def test_a_loop_keeps_its_stream(engine: str) -> None:
+    assert [heap.cnt for heap in stream_of(engine, *heaps(3))] == [1, 2, 3]
+
+
 def test_get_waits_no_longer_than_it_is_told(engine: str) -> None:
     with stream_of(engine, stop=False) as stream:
         with pytest.raises(Empty, match=r"0\.01"):
@@ -254,6 +275,16 @@ def test_a_broken_transport_is_reported_once_and_ends_the_stream(
             stream.get(timeout=30)
         with pytest.raises(Stopped):
             stream.get(timeout=30)
+
+
+def test_a_loop_meets_the_error_of_a_reader_once(engine: str) -> None:
+    with recv.Stream(ThreadPool(), engine=engine) as stream:
+        stream.add_reader(Broken(BrokenTransportError("the cable was cut"), worker=False))
+        loop = iter(stream)
+        assert next(loop).cnt == 1
+        with pytest.raises(BrokenTransportError, match="the cable was cut"):
+            next(loop)
+        assert list(stream) == []
 
 
 class Endless(Broken):

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from ...protocol.batch import PacketBatch
+from ...protocol.constants import POINTER_SIZE
 from ...protocol.packets import DecodedPackets, decode_headers
 from ...protocol.rejection import Rejection
 from ..chunks.window import Blocked
@@ -150,7 +151,7 @@ class PythonAssembler(HeapAssembler):
         live = self._live.get(run.cnt)
         reason = self._refuse(run, live)
         if reason is not Rejection.NONE:
-            if run.length < 0 and run.num_packets > 1:  # its first packets may not reach too far
+            if run.num_packets > 1 and self._depends_on_packet(run, reason):
                 for single in run.packets(decoded):
                     self._add_run(single, decoded, payloads, now)
             else:
@@ -168,10 +169,16 @@ class PythonAssembler(HeapAssembler):
             if live.complete:
                 self._finish(live)
 
+    def _depends_on_packet(self, run: Run, reason: Rejection) -> bool:
+        """Whether `reason` may hold for the last packets of a run only: they reach too far, or bring the one item
+        pointer too many."""
+        return run.length < 0 or (reason is Rejection.TOO_LARGE and run.length <= self._config.max_heap_size)
+
     def _refuse(self, run: Run, live: LiveHeap | None) -> Rejection:
         """Why a run cannot belong to its heap, as far as sizes and flavour tell."""
         limit = self._config.max_heap_size
-        if run.length > limit or run.end > limit:
+        num_pointers = run.num_pointers + (0 if live is None else live.num_pointers)
+        if run.length > limit or run.end > limit or num_pointers * POINTER_SIZE > limit:
             return Rejection.TOO_LARGE
         if run.length < 0 and not self._config.allow_unsized_heaps:
             return Rejection.UNSIZED
@@ -231,6 +238,7 @@ class PythonAssembler(HeapAssembler):
         """Note that a run has arrived."""
         self._stats["packets"] += run.num_packets
         live.add_range(run.start, run.end)
+        live.num_pointers += run.num_pointers
         self._placement.arrived(live, run, decoded)
         live.pointers += [found for found in decoded.pointers[run.first : run.last] if found is not None]
 
@@ -332,6 +340,7 @@ def _runs(decoded: DecodedPackets) -> Iterator[Run]:
         )
     first = np.flatnonzero(cut)
     last = np.append(first[1:], len(good)) - 1
+    num_pointers = np.add.reduceat(decoded.num_pointers[good], first)
     yield from map(
         Run,
         good[first].tolist(),
@@ -342,4 +351,5 @@ def _runs(decoded: DecodedPackets) -> Iterator[Run]:
         start[first].tolist(),
         end[last].tolist(),
         stops[first].tolist(),
+        num_pointers.tolist(),
     )

@@ -52,6 +52,7 @@ class LiveHeap:
     #: Parts that arrived, as sorted disjoint ``[start, end)``.
     ranges: list[tuple[int, int]] = attrs.field(factory=list)
     pointers: list[Pointers] = attrs.field(factory=list)
+    num_pointers: int = 0
 
     @property
     def complete(self) -> bool:
@@ -128,6 +129,7 @@ class Run:
     start: int
     end: int
     stops: bool
+    num_pointers: int
 
     @property
     def num_packets(self) -> int:
@@ -137,8 +139,10 @@ class Run:
         """Each packet as a run of its own."""
         starts = decoded.payload_offset[self.first : self.last]
         ends = starts + decoded.payload_size[self.first : self.last]
-        for index, start, end in zip(range(self.first, self.last), starts.tolist(), ends.tolist(), strict=True):
-            yield attrs.evolve(self, first=index, last=index + 1, start=start, end=end)
+        counts = decoded.num_pointers[self.first : self.last].tolist()
+        indices = range(self.first, self.last)
+        for index, start, end, count in zip(indices, starts.tolist(), ends.tolist(), counts, strict=True):
+            yield attrs.evolve(self, first=index, last=index + 1, start=start, end=end, num_pointers=count)
 
 
 class HeapPlacement(ABC):

@@ -13,6 +13,8 @@
 #include <sys/un.h>
 
 #include <cstring>
+#include <deque>
+#include <iterator>
 #include <memory>
 #include <system_error>
 
@@ -38,6 +40,8 @@ using nb::arg;
 
 // Heaps of up to this many bytes are sent with the GIL held: getting it back would take longer.
 constexpr std::uint64_t quick_bytes = 1 << 16;
+// How many heaps are taken from a stream's ring at a time.
+constexpr std::size_t heaps_at_a_time = 64;
 
 // ---------------------------------------------------------------------------------------------------------- endpoints
 
@@ -443,9 +447,9 @@ public:
     }
 
     nb::object get_nowait() {
-        std::vector<ReceivedHeap> heaps;
-        switch (next(heaps, 1)) {
-            case ReceiveRunner::Next::heap: return maker_.make(std::move(heaps.front()));
+        ReceivedHeap heap;
+        switch (take(heap)) {
+            case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
             case ReceiveRunner::Next::empty: return raise_empty("no heap has arrived");
             default: return raise_stopped();
         }
@@ -454,10 +458,10 @@ public:
     nb::object get(std::optional<double> timeout) {
         double deadline = -1.0;
         bool first = true;
-        std::vector<ReceivedHeap> heaps;
+        ReceivedHeap heap;
         for (;;) {
-            switch (next(heaps, 1)) {
-                case ReceiveRunner::Next::heap: return maker_.make(std::move(heaps.front()));
+            switch (take(heap)) {
+                case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
                 case ReceiveRunner::Next::stopped: return raise_stopped();
                 default: break;
             }
@@ -467,22 +471,23 @@ public:
         }
     }
 
-    // Up to `most` heaps: those that are there, or the first that come.
-    nb::list get_many(std::size_t most, std::optional<double> timeout) {
-        const double deadline = deadline_after(timeout);
-        std::vector<ReceivedHeap> heaps;
+    // The next heap, whenever it comes; null at the end of the stream.
+    nb::object next_or_end() {
+        ReceivedHeap heap;
         for (;;) {
-            const ReceiveRunner::Next result = next(heaps, most);
-            if (result == ReceiveRunner::Next::heap) break;
-            if (result == ReceiveRunner::Next::stopped) raise_stopped();
-            if (wait(time_left(deadline)) == Waited::timed_out) raise_empty("no heap arrived in time");
+            switch (take(heap)) {
+                case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+                case ReceiveRunner::Next::stopped: return {};
+                default: wait(-1.0);
+            }
         }
-        nb::list result;
-        for (ReceivedHeap &heap : heaps) result.append(maker_.make(std::move(heap)));
-        return result;
     }
 
-    int fileno() { return runner_->fileno(); }
+    int fileno() {
+        watched_ = true;
+        put_back();
+        return runner_->fileno();
+    }
 
     void stop() {
         const MaybeRelease released;
@@ -504,11 +509,33 @@ public:
     }
 
     std::size_t waiting() {
+        put_back();
         const MaybeRelease released;
         return runner_->waiting();
     }
 
 private:
+    // The next heap, if it is there. Many are taken from the ring at a time; but when somebody watches the file descriptor,
+    // which speaks of the ring, none may be anywhere else.
+    ReceiveRunner::Next take(ReceivedHeap &heap) {
+        if (taken_.empty()) {
+            std::vector<ReceivedHeap> heaps;
+            const ReceiveRunner::Next result = next(heaps, watched_ ? 1 : heaps_at_a_time);
+            if (result != ReceiveRunner::Next::heap) return result;
+            std::move(heaps.begin(), heaps.end(), std::back_inserter(taken_));
+        }
+        heap = std::move(taken_.front());
+        taken_.pop_front();
+        if (watched_) put_back();
+        return ReceiveRunner::Next::heap;
+    }
+
+    void put_back() {
+        std::vector<ReceivedHeap> heaps(std::make_move_iterator(taken_.begin()), std::make_move_iterator(taken_.end()));
+        taken_.clear();
+        runner_->put_back(heaps);
+    }
+
     ReceiveRunner::Next next(std::vector<ReceivedHeap> &heaps, std::size_t most) {
         std::optional<Error> error;
         {
@@ -546,6 +573,33 @@ private:
     // Of the reader that was added last: what messages about a broken one call it.
     std::string url_;
     std::shared_ptr<ReceiveRunner> runner_;
+    // Heaps that left the ring, and have yet to be made Python objects. Used with the GIL.
+    std::deque<ReceivedHeap> taken_;
+    bool watched_ = false;
+};
+
+// What a loop over a stream works with. Its type has slots of its own, because the loop runs once for each heap.
+class HeapIterator {
+public:
+    HeapIterator(nb::object runner, nb::object owner)
+        : kept_(std::move(runner)), owner_(std::move(owner)), runner_(*nb::inst_ptr<PyReceiveRunner>(kept_)) {}
+
+    static PyObject *self(PyObject *object) { return Py_NewRef(object); }
+    static PyObject *next(PyObject *object) noexcept {
+        try {
+            return nb::inst_ptr<HeapIterator>(object)->runner_.next_or_end().release().ptr();
+        } catch (nb::python_error &exception) {
+            exception.restore();
+        } catch (const std::exception &exception) {  // no memory
+            PyErr_SetString(PyExc_MemoryError, exception.what());
+        }
+        return nullptr;
+    }
+
+private:
+    const nb::object kept_;
+    const nb::object owner_;
+    PyReceiveRunner &runner_;
 };
 
 void bind_receiving(nb::module_ &m) {
@@ -579,6 +633,12 @@ void bind_receiving(nb::module_ &m) {
              nb::kw_only(), arg("max_heaps"), arg("substreams"), arg("bug_compat"), arg("nontemporal"), arg("stop_on_stop_item"),
              arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("sequential_heaps"), arg("max_heap_size"), arg("explicit_start"), arg("ring_heaps"),
              arg("contiguous_only"), arg("keep_payload_ranges"), arg("end_with_any"), arg("allocator").none());
+    static PyType_Slot iterator_slots[] = {
+        {Py_tp_iter, reinterpret_cast<void *>(HeapIterator::self)},
+        {Py_tp_iternext, reinterpret_cast<void *>(HeapIterator::next)},
+        {0, nullptr},
+    };
+    nb::class_<HeapIterator>(m, "HeapIterator", nb::type_slots(iterator_slots));
     nb::class_<PyAssembler>(m, "Assembler")
         .def(nb::init<const ReceiveSettings &>(), arg("settings"))
         .def("add", &PyAssembler::add, arg("batch"), arg("now"))
@@ -591,7 +651,7 @@ void bind_receiving(nb::module_ &m) {
         .def("start", &PyReceiveRunner::start)
         .def("get_nowait", &PyReceiveRunner::get_nowait)
         .def("get", &PyReceiveRunner::get, arg("timeout").none())
-        .def("get_many", &PyReceiveRunner::get_many, arg("most"), arg("timeout").none())
+        .def("iterate", [](nb::handle self, nb::object owner) { return HeapIterator(nb::borrow(self), std::move(owner)); }, arg("owner"))
         .def("fileno", &PyReceiveRunner::fileno)
         .def("stop", &PyReceiveRunner::stop)
         .def("statistics", &PyReceiveRunner::statistics)

@@ -48,7 +48,7 @@ void HeapAssembler::add(const spead_batch &batch, double now, std::vector<Receiv
         }
         const PacketHeader &header = packets_[at].header;
         Run run{at,           at + 1, header.heap_cnt, header.heap_address_bits, header.heap_length, header.payload_offset,
-                header.payload_end(), header.stops};
+                header.payload_end(), header.stops, header.num_others};
         at = end_of_run(run);
         if (stopped_)
             reject(Rejection::stopped, run.num_packets(), now);
@@ -113,6 +113,7 @@ std::size_t HeapAssembler::end_of_run(Run &run) const noexcept {
                                next.heap_length == run.length && next.heap_address_bits == run.heap_address_bits && !next.stops;
         if (!continues) break;
         run.end = next.payload_end();
+        run.num_pointers += next.num_others;
     }
     return run.last;
 }
@@ -121,8 +122,7 @@ void HeapAssembler::add_run(const Run &run, double now) {
     LiveHeap *live = live_.find(run.cnt);
     const Rejection reason = refuse(run, live);
     if (reason != Rejection::none) {
-        // Of packets that do not tell the heap length, the first may not reach too far.
-        if (run.length < 0 && run.num_packets() > 1)
+        if (run.num_packets() > 1 && depends_on_packet(run, reason))
             for (std::size_t i = run.first; i < run.last; i++) add_run(single(run, i), now);
         else
             reject(reason, run.num_packets(), now);
@@ -142,12 +142,20 @@ HeapAssembler::Run HeapAssembler::single(const Run &run, std::size_t index) cons
     part.last = index + 1;
     part.start = packets_[index].header.payload_offset;
     part.end = packets_[index].header.payload_end();
+    part.num_pointers = packets_[index].header.num_others;
     return part;
+}
+
+// Whether `reason` may hold for the last packets of a run only: they reach too far, or bring the one item pointer too many.
+bool HeapAssembler::depends_on_packet(const Run &run, Rejection reason) const noexcept {
+    return run.length < 0 || (reason == Rejection::too_large && run.length <= config_.max_heap_size);
 }
 
 // Why a run cannot belong to its heap, as far as sizes and flavour tell.
 Rejection HeapAssembler::refuse(const Run &run, const LiveHeap *live) const noexcept {
-    if (run.length > config_.max_heap_size || run.end > config_.max_heap_size) return Rejection::too_large;
+    const std::size_t num_pointers = run.num_pointers + (live ? live->pointers.size() : 0);
+    const auto pointer_bytes = static_cast<std::int64_t>(num_pointers * word_size);
+    if (std::max({run.length, run.end, pointer_bytes}) > config_.max_heap_size) return Rejection::too_large;
     if (run.length < 0 && !config_.allow_unsized_heaps) return Rejection::unsized;
     if (!live) return run.start > 0 && !config_.allow_out_of_order ? Rejection::out_of_order : Rejection::none;
     if (run.heap_address_bits != live->heap_address_bits) return Rejection::flavour_changed;

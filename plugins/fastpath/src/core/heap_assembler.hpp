@@ -88,6 +88,7 @@ private:
         std::int64_t start;
         std::int64_t end;
         bool stops;
+        std::size_t num_pointers;
 
         std::size_t num_packets() const noexcept { return last - first; }
         std::int64_t size() const noexcept { return end - start; }
@@ -104,6 +105,7 @@ private:
     void add_run(const Run &run, double now);
     Run single(const Run &run, std::size_t index) const noexcept;
     Rejection refuse(const Run &run, const LiveHeap *live) const noexcept;
+    bool depends_on_packet(const Run &run, Rejection reason) const noexcept;
     void begin(const Run &run, double now);
     void deliver_whole(const Run &run, SegmentRef memory, std::uint8_t *payload, double now);
     void note(const Run &run, LiveHeap &live);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -86,6 +87,13 @@ ReceiveRunner::Next ReceiveRunner::next(std::vector<ReceivedHeap> &heaps, std::s
         result = pop(heaps, most);
     }
     return result;
+}
+
+void ReceiveRunner::put_back(std::span<ReceivedHeap> heaps) {
+    if (heaps.empty()) return;
+    const std::lock_guard lock(ring_mutex_);
+    ring_.insert(ring_.begin(), std::make_move_iterator(heaps.begin()), std::make_move_iterator(heaps.end()));
+    if (listeners_ > 0 || exported_) ring_ready_.set();
 }
 
 Waited ReceiveRunner::wait(double seconds) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ public:
     Next next(ReceivedHeap &heap);
     // Up to `most` heaps that are there: appended to `heaps`. As next otherwise.
     Next next(std::vector<ReceivedHeap> &heaps, std::size_t most);
+    // Heaps that were taken and not used are the next ones again.
+    void put_back(std::span<ReceivedHeap> heaps);
     // Wait until `next` may have something to say; negative `seconds` wait for ever.
     Waited wait(double seconds);
     // Polls readable when `next` may have something to say. From the first call on it is kept up to date.

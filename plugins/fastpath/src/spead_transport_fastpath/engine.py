@@ -123,6 +123,9 @@ class NativeReceiveRunner(ReceiveRunner):
     def get(self, timeout: float | None) -> ReceivedHeap:
         return self._native.get(timeout)
 
+    def iterate(self, owner: object) -> Iterator[ReceivedHeap]:
+        return self._native.iterate(owner)
+
     def fileno(self) -> int:
         return self._native.fileno()
 
