@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from ..engine.send_config import StreamConfig
@@ -10,10 +12,18 @@ from ..protocol.batch import Bytes, PacketBatch
 from ..transport import Capabilities, EventReadiness, PacketSender, Readiness
 from .stream import SyncStream
 
-__all__ = ["BytesStream"]
+__all__ = ["BytesSender", "BytesStream", "PacketStore"]
 
 
-class _BytesSender(PacketSender):
+class PacketStore(Protocol):
+    """Where an engine keeps packets, back to back."""
+
+    def value(self) -> bytes:
+        """All of them."""
+        ...
+
+
+class BytesSender(PacketSender):
     """Keeps all packets, back to back."""
 
     def __init__(self) -> None:
@@ -21,6 +31,11 @@ class _BytesSender(PacketSender):
         self._writable = EventReadiness()
         self._writable.set()
         self._blocks: list[Bytes] = []
+        self._store: PacketStore | None = None
+
+    def hand_over(self, store: PacketStore) -> None:
+        """For an engine that does without :meth:`try_send`: it keeps the packets in `store`."""
+        self._store = store
 
     @property
     def writable(self) -> Readiness:
@@ -33,6 +48,8 @@ class _BytesSender(PacketSender):
 
     def value(self) -> bytes:
         """Everything that was sent."""
+        if self._store is not None:
+            return self._store.value()
         return np.concatenate(self._blocks).tobytes() if self._blocks else b""
 
     def _release_resources(self) -> None:
@@ -57,7 +74,7 @@ class BytesStream(SyncStream):
         *,
         engine: str | None = None,
     ) -> None:
-        self._memory = _BytesSender()
+        self._memory = BytesSender()
         super().__init__(self._memory, config, thread_pool=thread_pool, engine=engine)
 
     def getvalue(self) -> bytes:

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "memory_sender.hpp"
 #include "packet_queue.hpp"
 #include "receive_runner.hpp"
 #include "send_runner.hpp"
@@ -91,6 +92,36 @@ TEST(a_large_heap_is_adopted_from_the_queue) {
     CHECK_EQUAL(heap.memory.size(), payload.size());
     queue->stop();
     wait_for_end(*receiver);
+}
+
+TEST(heaps_that_are_put_back_come_again) {
+    const auto queue = std::make_shared<PacketQueue>();
+    auto sender = make_sender(queue_sender(queue));
+    auto receiver = make_receiver();
+    receiver->add_reader(queue_receiver(queue), nullptr);
+    const Bytes payload = numbered_bytes(100);
+    send_now(*sender, {heap_of(1, payload), heap_of(2, payload), heap_of(3, payload)});
+    std::vector<ReceivedHeap> heaps;
+    CHECK(receiver->next(heaps, 2) == ReceiveRunner::Next::heap);
+    CHECK_EQUAL(heaps.size(), 2u);
+    receiver->put_back(heaps);
+    CHECK_EQUAL(receiver->waiting(), 3u);
+    for (std::uint64_t cnt = 1; cnt <= 3; cnt++) CHECK_EQUAL(wait_for_heap(*receiver).cnt, cnt);
+}
+
+TEST(packets_are_kept_in_memory_back_to_back) {
+    const auto memory = std::make_shared<MemorySender>();
+    auto sender = make_sender(as_sender(memory));
+    const Bytes payload = numbered_bytes(100'000);
+    const std::vector<OutgoingHeap> heaps{heap_of(1, payload), heap_of(2, payload)};
+    Bytes expected;
+    for (const Bytes &packet : packets_of(heaps, GroupMode::serial, {})) expected.insert(expected.end(), packet.begin(), packet.end());
+    CHECK(memory->pieces().empty());
+    send_now(*sender, heaps);
+    Bytes kept;
+    for (const MemorySender::Piece &piece : memory->pieces())
+        kept.insert(kept.end(), piece.memory.data(), piece.memory.data() + piece.size);
+    CHECK(kept == expected);
 }
 
 TEST(many_threads_send_and_a_worker_receives) {

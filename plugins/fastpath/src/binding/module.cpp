@@ -22,6 +22,7 @@
 #include "heap_assembler.hpp"
 #include "heap_type.hpp"
 #include "memory_receiver.hpp"
+#include "memory_sender.hpp"
 #include "numbered_heaps.hpp"
 #include "packet_queue.hpp"
 #include "python_endpoints.hpp"
@@ -61,6 +62,25 @@ struct ReceiverHandle {
 // Shared with threads, which must not have to get the GIL to let go of it.
 struct QueueHandle {
     std::shared_ptr<PacketQueue> queue = std::make_shared<PacketQueue>();
+};
+
+// What a sender left in memory.
+struct StoreHandle {
+    std::shared_ptr<MemorySender> sender = std::make_shared<MemorySender>();
+
+    nb::bytes value() const {
+        const std::vector<MemorySender::Piece> pieces = sender->pieces();
+        std::size_t size = 0;
+        for (const MemorySender::Piece &piece : pieces) size += piece.size;
+        nb::bytes result = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
+        if (!result.is_valid()) nb::raise_python_error();
+        char *target = PyBytes_AS_STRING(result.ptr());
+        for (const MemorySender::Piece &piece : pieces) {
+            std::memcpy(target, piece.memory.data(), piece.size);
+            target += piece.size;
+        }
+        return result;
+    }
 };
 
 struct WorkerHandle {
@@ -156,6 +176,8 @@ void bind_endpoints(nb::module_ &m) {
             return nb::make_tuple(s.in.packets, s.in.bytes, s.out.packets, s.out.bytes, s.peak.packets, s.peak.bytes);
         });
 
+    nb::class_<StoreHandle>(m, "PacketStore").def(nb::init<>()).def("value", &StoreHandle::value);
+
     // `face`: the Python endpoint that is driven natively, and closed with its native counterpart.
     nb::class_<SenderHandle>(m, "Sender")
         .def_static("from_capsule", [](nb::object face, nb::object capsule) {
@@ -165,6 +187,9 @@ void bind_endpoints(nb::module_ &m) {
         .def_static("from_python", [](nb::object face) {
             return SenderHandle{as_sender(std::make_shared<PythonSender>(face)), url_of(face), true};
         }, arg("face"))
+        .def_static("from_store", [](nb::object face, const StoreHandle &store) {
+            return SenderHandle{as_sender(store.sender, closing(face)), url_of(face), false};
+        }, arg("face"), arg("store"))
         .def_static("from_queues", [](nb::object face, const std::vector<const QueueHandle *> &queues) {
             auto sender = std::make_shared<QueueSender>(shared_queues(queues));
             return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};

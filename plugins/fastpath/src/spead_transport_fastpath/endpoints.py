@@ -10,6 +10,7 @@ from spead_transport_inproc import InprocReceiver, InprocSender
 from spead_transport_udp import UdpReceiver, UdpSender
 
 from spead_transport.recv.buffer import BufferReceiver
+from spead_transport.send.bytes_stream import BytesSender
 from spead_transport.transport import PacketReceiver, PacketSender
 
 from . import _native
@@ -24,6 +25,10 @@ def native_sender(sender: PacketSender) -> _native.Sender:
         return _native.Sender.from_capsule(sender, handle)
     if type(sender) is UdpSender:
         return _native.Sender.from_socket(sender, sender.fileno(), sender.addresses, sender.gso)
+    if type(sender) is BytesSender:
+        store = _native.PacketStore()
+        sender.hand_over(store)
+        return _native.Sender.from_store(sender, store)
     if type(sender) is InprocSender:
         channels = sender.channels(_native.PacketQueue)
         queues = [channel for channel in channels or () if isinstance(channel, _native.PacketQueue)]
