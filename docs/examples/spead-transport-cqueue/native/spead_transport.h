@@ -1,0 +1,1 @@
+../../../../plugins/fastpath/include/spead_transport.h
