@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 INSTALLED := $(shell cat $(STAMP) 2>/dev/null)
 PYTHON ?= $(or $(firstword $(INSTALLED)),python3.11)
 KEY := $(PYTHON) $(CURDIR)
-NATIVE := $(shell find plugins -name build -prune -o \( -name CMakeLists.txt -o -name '*.[ch]pp' -o -name '*.h' \) -print)
+NATIVE := $(shell find plugins docs/examples -name build -prune -o \( -name CMakeLists.txt -o -name '*.[ch]pp' -o -name '*.[ch]' \) -print)
 INPUTS := $(wildcard pyproject.toml requirements/* plugins/*/pyproject.toml docs/examples/*/pyproject.toml) $(NATIVE)
 PACKAGES := spead_transport $(notdir $(wildcard plugins/*/src/spead_transport_*))
 CODE := spead_transport $(wildcard plugins/*/src) tests benchmarks docs
@@ -94,6 +94,10 @@ bench-quick: $(STAMP) ## The same in less than a minute
 bench-rate: $(STAMP) ## How precisely rates are kept: some minutes, best on a quiet machine
 	@$(BIN)/python -m benchmarks.rate $(ARGS)
 
+.PHONY: bench-transports
+bench-transports: $(STAMP) ## How fast transports are next to inproc, e.g. ARGS="inproc cqueue": some seconds
+	@$(BIN)/python -m benchmarks.transports $(ARGS)
+
 .PHONY: constraints
 constraints: $(STAMP) ## Choose the newest versions of all dependencies anew
 	@$(BIN)/pip install -qq uv
@@ -103,7 +107,8 @@ constraints: $(STAMP) ## Choose the newest versions of all dependencies anew
 
 .PHONY: clean
 clean: ## Remove everything that was built, .venv too
-	@rm -rf $(VENV) site out build dist plugins/*/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) site out build dist plugins/*/build docs/examples/*/build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f docs/examples/*/src/*/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: venv

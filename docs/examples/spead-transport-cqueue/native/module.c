@@ -29,6 +29,7 @@ static const spead_receiver *receiver_in(PyObject *capsule) {
 
 /* ------------------------------------------------------------------------------------------------ opening the ends */
 
+/* --8<-- [start:capsules] */
 static void free_sender(PyObject *capsule) { cqueue_free_sender(sender_in(capsule)); }
 
 static void free_receiver(PyObject *capsule) { cqueue_free_receiver(receiver_in(capsule)); }
@@ -54,6 +55,7 @@ static PyObject *open_sender(PyObject *module, PyObject *to) {
     if (!capsule) cqueue_free_sender(sender);
     return capsule;
 }
+/* --8<-- [end:capsules] */
 
 /* -------------------------------------------------------------------------------------------------- both directions */
 

@@ -358,6 +358,7 @@ void cqueue_free_sender(const spead_sender *face) {
 
 /* ----------------------------------------------------------------------------------------------------- receivers */
 
+/* --8<-- [start:receiver] */
 /* The next packets; *result says why there are none. */
 static batch *take(receiver *self, ptrdiff_t *result, spead_error *error) {
     queue *from = self->queue;
@@ -456,6 +457,7 @@ const spead_receiver *cqueue_open_receiver(size_t max_packets) {
     }
     return &self->face;
 }
+/* --8<-- [end:receiver] */
 
 void cqueue_free_receiver(const spead_receiver *face) {
     receiver *self = face->self;

@@ -74,6 +74,10 @@ def _failures_of(url: str) -> Iterator[None]:
         raise error(message, errno=number or None, url=url) from None
 
 
+def _numbers(column: bytes) -> Offsets:
+    return np.frombuffer(column, np.int64)
+
+
 class CQueueSender(PacketSender):
     def __init__(self, handle: _native.SenderHandle, url: str) -> None:
         self._writable = FdReadiness(_native.fileno(handle))  # first, because the system may refuse it
@@ -106,6 +110,7 @@ class CQueueSender(PacketSender):
         self._writable.wake()
 
 
+# --8<-- [start:receiver]
 class CQueueReceiver(PacketReceiver):
     def __init__(self, handle: _native.ReceiverHandle, name: str, url: str) -> None:
         self._readable = FdReadiness(_native.fileno(handle))
@@ -140,8 +145,7 @@ class CQueueReceiver(PacketReceiver):
         self._readable.wake()
 
 
-def _numbers(column: bytes) -> Offsets:
-    return np.frombuffer(column, np.int64)
+# --8<-- [end:receiver]
 
 
 class CQueueTransport(Transport[CQueueConfig]):
