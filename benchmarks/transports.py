@@ -64,10 +64,11 @@ def carry(scheme: str, engine: str) -> Iterator[Operate]:
 def compare(schemes: Sequence[str], engine: str, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Bytes per second of each transport in each round; they take turns, forwards and backwards."""
     rates: dict[str, list[float]] = {scheme: [] for scheme in schemes}
-    for i in range(rounds):
-        for scheme in schemes if i % 2 == 0 else reversed(schemes):
-            with carry(scheme, engine) as operate:
-                rates[scheme].append(measure_limit(operate, 1, seconds).median * _HEAP_SIZE)
+    with ExitStack() as stack:
+        operate = {scheme: stack.enter_context(carry(scheme, engine)) for scheme in schemes}
+        for i in range(rounds):
+            for scheme in schemes if i % 2 == 0 else reversed(schemes):
+                rates[scheme].append(measure_limit(operate[scheme], 1, seconds).median * _HEAP_SIZE)
     return rates
 
 
@@ -76,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.transports", description=__doc__)
     parser.add_argument("schemes", nargs="*", default=["inproc", "cqueue"], help="(inproc cqueue)")
     parser.add_argument("--engine", choices=engine_names(), default="native", help="(%(default)s)")
-    parser.add_argument("--rounds", type=int, default=15, help="how often each one's turn comes (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=0.1, help="how long a turn lasts (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=100, help="how often each one's turn comes (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.02, help="how long a turn lasts (%(default)s)")
     options = parser.parse_args(arguments)
     rates = compare(options.schemes, options.engine, options.rounds, options.seconds)
     first = rates[options.schemes[0]]

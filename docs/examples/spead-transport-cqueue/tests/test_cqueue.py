@@ -11,7 +11,7 @@ from spead_transport_cqueue import CQueueConfig, CQueueReceiver, CQueueSender, C
 import spead_transport
 from spead_transport.engine import engine_names
 from spead_transport.errors import BrokenTransportError, EndOfStream, TransportError
-from spead_transport.testing import Check, TransportUnderTest, checks_for
+from spead_transport.testing import TransportConformance
 from spead_transport.transport import PacketBatch
 
 PATIENCE = 10.0
@@ -28,24 +28,21 @@ def ends(transport: CQueueTransport) -> Iterator[tuple[CQueueSender, CQueueRecei
         yield sender, receiver
 
 
-class BoundedTransport(CQueueTransport):
-    """One that is full after a few packets."""
-
-    @classmethod
-    def loopback_url(cls) -> str:
-        return f"{super().loopback_url()}?max_packets=7"
+def url_with_little_room() -> str:
+    return f"{CQueueTransport.loopback_url()}?max_packets=7"
 
 
-@pytest.mark.parametrize("check", checks_for(CQueueTransport.capabilities), ids=str)
-@pytest.mark.parametrize(
-    "transport", [CQueueTransport, BoundedTransport], ids=lambda transport: str(transport.__name__)
-)
-def test_conformance(transport: type[CQueueTransport], check: Check) -> None:
-    check.run(TransportUnderTest(transport))
+class TestConformance(TransportConformance):
+    transport = CQueueTransport
+
+
+class TestConformanceWithLittleRoom(TransportConformance):
+    transport = CQueueTransport
+    options = "max_packets=7"
 
 
 def test_no_more_packets_wait_than_the_receiver_says() -> None:
-    transport = BoundedTransport.from_url(BoundedTransport.loopback_url())
+    transport = CQueueTransport.from_url(url_with_little_room())
     batch = PacketBatch.of([b"packet"] * 10)
     with transport.open_receiver() as receiver, transport.open_sender() as sender, transport.open_sender() as other:
         assert sender.try_send(batch) == 7
@@ -136,7 +133,7 @@ def test_a_queue_holds_one_packet_at_least() -> None:
 @pytest.mark.parametrize("receiving", engine_names())
 def test_engines_meet_in_the_queue(sending: str, receiving: str) -> None:
     """Many heaps through a queue with little room, from several threads."""
-    url = BoundedTransport.loopback_url()
+    url = url_with_little_room()
     heaps, threads = 50, 3
 
     def send(first: int) -> None:
