@@ -41,7 +41,7 @@ class BaseStream:
         self._readers = runner
         self._urls: list[str] = []
         # A method __del__ would not do: of a reference cycle, the receivers might be collected first.
-        weakref.finalize(self, runner.stop)
+        self._stop_readers = weakref.finalize(self, runner.stop)
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} of {', '.join(self._urls) or 'no reader'}>"
@@ -263,7 +263,7 @@ class BaseStream:
 
     def stop(self) -> None:
         """End the stream and close its readers. What was finished before can still be taken. Idempotent."""
-        self._readers.stop()
+        self._stop_readers()
 
 
 def _open_packet_receiver(target: ReceiverTarget) -> PacketReceiver:

@@ -73,7 +73,7 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
         self._closing = threading.Event()
         self._closed = False
         # A method __del__ would not do: of a reference cycle, the sender might be collected first.
-        weakref.finalize(self, sender.close)
+        self._close_sender = weakref.finalize(self, sender.close)
 
     def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> Sequence[NumberedHeap]:
         sender = self._sender
@@ -124,7 +124,7 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
                 self._finish(ClosedError("the stream was closed before the heap was sent", url=self._sender.url))
             if self._worker is not None:
                 self._worker.kick(self)
-        self._sender.close()
+        self._close_sender()
 
     def step(self) -> Wait:
         """For the worker: drive the queue. A runner with nothing to send is not referenced by its worker."""
