@@ -1,8 +1,8 @@
 #include "event.hpp"
 
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +19,15 @@ namespace {
 int check(int result, const char *what) {
     if (result < 0) throw std::system_error(errno, std::generic_category(), what);
     return result;
+}
+
+// Seconds as the system wants them; none if they are negative.
+timespec time_of(double seconds) noexcept {
+    seconds = std::clamp(seconds, 0.0, 1e9);
+    timespec time{};
+    time.tv_sec = static_cast<time_t>(seconds);
+    time.tv_nsec = static_cast<long>((seconds - std::floor(seconds)) * 1e9);
+    return time;
 }
 
 }  // namespace
@@ -57,14 +66,22 @@ void Poller::add(int fd, bool writable) {
 
 void Poller::remove(int fd) noexcept { epoll_ctl(fd_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
+std::size_t Poller::wait(std::span<epoll_event> events, double seconds) noexcept {
+    const auto room = static_cast<int>(events.size());
+#if defined(SYS_epoll_pwait2) && __SIZEOF_LONG__ == 8
+    const timespec limit = time_of(seconds);
+    const long count = syscall(SYS_epoll_pwait2, fileno(), events.data(), room, seconds < 0 ? nullptr : &limit, nullptr, 0);
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != ENOSYS && errno != EPERM) return 0;
+#endif
+    // A kernel or a sandbox from before Linux 5.11: epoll_wait counts in milliseconds, too coarse to keep a rate.
+    if (seconds > 0) wait_readable(fileno(), seconds);
+    return static_cast<std::size_t>(std::max(0, epoll_wait(fileno(), events.data(), room, seconds < 0 ? -1 : 0)));
+}
+
 Waited wait_readable(int fd, double seconds) noexcept {
     pollfd entry{fd, POLLIN, 0};
-    timespec limit{};
-    if (seconds >= 0) {
-        seconds = std::min(seconds, 1e9);
-        limit.tv_sec = static_cast<time_t>(seconds);
-        limit.tv_nsec = static_cast<long>((seconds - std::floor(seconds)) * 1e9);
-    }
+    const timespec limit = time_of(seconds);
     const int count = ppoll(&entry, 1, seconds < 0 ? nullptr : &limit, nullptr);
     if (count > 0) return Waited::ready;
     return count == 0 ? Waited::timed_out : Waited::interrupted;

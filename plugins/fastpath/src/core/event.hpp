@@ -1,8 +1,12 @@
 // File descriptors that poll readable: what everybody waits on.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
+#include <cstddef>
 #include <mutex>
+#include <span>
 #include <utility>
 
 namespace spead {
@@ -54,6 +58,9 @@ public:
     // Throw std::system_error if the system refuses.
     void add(int fd, bool writable = false);
     void remove(int fd) noexcept;
+    // Those of its members that are ready, in `events`, and how many they are; waits for the first one, but no longer than
+    // `seconds` (negative: for ever).
+    std::size_t wait(std::span<epoll_event> events, double seconds) noexcept;
 
 private:
     FileDescriptor fd_;

@@ -8,9 +8,10 @@ namespace spead {
 
 namespace {
 
-// Pieces grow with what they follow, from the first size to the last, in bytes.
+// Pieces grow with what they follow, from the first size to the last, in bytes. The last is too small for huge pages, which
+// the system takes long to clear: much of what is kept here is memory that nobody used before.
 constexpr std::size_t smallest_piece = std::size_t{1} << 12;
-constexpr std::size_t largest_piece = std::size_t{1} << 22;
+constexpr std::size_t largest_piece = std::size_t{1} << 20;
 
 }  // namespace
 

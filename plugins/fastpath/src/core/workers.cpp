@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/epoll.h>
 
 #include <algorithm>
 #include <array>
@@ -131,16 +130,11 @@ bool Worker::Loop::take_kicked(std::vector<std::shared_ptr<Task>> &due) {
 
 // Block until something is due.
 void Worker::Loop::wait(std::vector<std::shared_ptr<Task>> &due) {
-    int timeout = -1;
-    if (!timers_.empty()) {
-        // epoll_wait counts in milliseconds, which is too coarse to keep a rate.
-        wait_readable(poller_.fileno(), std::max(0.0, timers_.begin()->first - monotonic_time()));
-        timeout = 0;
-    }
+    const double seconds = timers_.empty() ? -1.0 : std::max(0.0, timers_.begin()->first - monotonic_time());
     std::array<epoll_event, 64> events;
-    const int count = epoll_wait(poller_.fileno(), events.data(), static_cast<int>(events.size()), timeout);
-    for (int i = 0; i < count; i++)
-        if (const auto at = by_fd_.find(events[static_cast<std::size_t>(i)].data.fd); at != by_fd_.end())
+    const std::size_t count = poller_.wait(events, seconds);
+    for (std::size_t i = 0; i < count; i++)
+        if (const auto at = by_fd_.find(events[i].data.fd); at != by_fd_.end())
             due.push_back(waiting_.at(at->second).task);
     const double now = monotonic_time();
     while (!timers_.empty() && timers_.begin()->first <= now) {
