@@ -1,6 +1,7 @@
 """What is measured. Each case makes a function that does something `n` times; only its calls are timed.
 
-Settings are those at which spead2 does best: memory from a pool, a large ring, many small heaps per call.
+Settings are those at which spead2 does best: memory from a pool for large heaps, a large ring, many small heaps in
+a call.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 from types import ModuleType
 from typing import Any, Final, TypeAlias
 
@@ -67,10 +69,10 @@ def _send_config(library: ModuleType, packet_size: int, max_heaps: int = _RING) 
     return library.send.StreamConfig(max_packet_size=packet_size, max_heaps=max_heaps)
 
 
-def _receive_config(library: ModuleType, heap_size: int, ring: int = _RING) -> Theirs:
+def _receive_config(library: ModuleType, heap_size: int) -> Theirs:
     config = library.recv.StreamConfig(max_heaps=4)
     if hasattr(library, "MemoryPool"):
-        count = ring + 16
+        count = _RING + 16
         config.memory_allocator = library.MemoryPool(heap_size, heap_size + 4096, count, count)
     return config
 
@@ -117,7 +119,8 @@ def _inproc_small(library: ModuleType, *, heap_size: int) -> Iterator[Operate]:
     """Small heaps, many in one call; then receive them all."""
     with ExitStack() as stack:
         queue = library.InprocQueue()
-        receiver = _receiver(library, stack, _receive_config(library, heap_size, 2 * _GROUP), ring=2 * _GROUP)
+        # Heaps this small are received faster without a pool, by spead2 too.
+        receiver = _receiver(library, stack, library.recv.StreamConfig(max_heaps=4), ring=2 * _GROUP)
         receiver.add_inproc_reader(queue)
         config = _send_config(library, _JUMBO, max_heaps=_GROUP)
         sender = library.send.InprocStream(library.ThreadPool(), [queue], config)
@@ -130,8 +133,8 @@ def _inproc_small(library: ModuleType, *, heap_size: int) -> Iterator[Operate]:
             while n > 0:
                 count = min(n, _GROUP)
                 sender.send_heaps(heaps if count == _GROUP else heaps[:count], serial)
-                for _ in range(count):
-                    receiver.get()
+                for _ in islice(receiver, count):
+                    pass
                 n -= count
 
         yield operate
