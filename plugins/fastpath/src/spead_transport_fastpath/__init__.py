@@ -15,4 +15,6 @@ __all__ = ["NativeEngine", "get_include"]
 
 def get_include() -> str:
     """The folder of ``spead_transport.h``, for native transports to be compiled with."""
-    return str(Path(__file__).parent / "include")
+    # An editable installation has two folders: the sources', and one for what was built.
+    folders = [Path(folder, "include") for folder in __path__]
+    return str(next(folder for folder in folders if folder.is_dir()))
