@@ -127,12 +127,12 @@ class HeapReferenceList:
 
     def __init__(self, heaps: Iterable[HeapReference]) -> None:
         #: The members.
-        self.references = tuple(heaps)
+        self.references: tuple[HeapReference, ...] = tuple(heaps)
         for member in self.references:
             if not isinstance(member, HeapReference):
                 raise TypeError(f"expected only HeapReference objects, not {type(member).__name__}")
         #: The heap of each.
-        self.heaps = tuple([member._heap for member in self.references])
+        self.heaps: tuple[Heap, ...] = tuple([member._heap for member in self.references])
 
     @classmethod
     def of(cls, heaps: Iterable[HeapReference]) -> HeapReferenceList:

@@ -73,7 +73,7 @@ class Heap:
         self._max_id = flavour.max_id
         self._immediate_bytes = flavour.immediate_bytes
         #: Whether each packet carries all item pointers, so that a receiver can use any of them alone.
-        self.repeat_pointers = False
+        self.repeat_pointers: bool = False
         self._pointers: list[int] = []
         #: Indices in `_pointers` of values to be read when the heap is sent, and where they are.
         self._immediates: list[tuple[int, int, Bytes]] = []
