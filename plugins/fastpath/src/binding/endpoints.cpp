@@ -1,0 +1,168 @@
+// Endpoints, and what they consist of.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include <system_error>
+
+#include "conversion.hpp"
+#include "handles.hpp"
+#include "memory_receiver.hpp"
+#include "python_endpoints.hpp"
+#include "udp_receiver.hpp"
+#include "udp_sender.hpp"
+
+namespace spead::python {
+
+namespace {
+
+using nb::arg;
+
+template <typename Table>
+const Table &table_in(nb::handle capsule, const char *name) {
+    const void *table = PyCapsule_GetPointer(capsule.ptr(), name);
+    if (!table) nb::raise_python_error();
+    return *static_cast<const Table *>(table);
+}
+
+FileDescriptor duplicate(int fd) {
+    FileDescriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!copy) throw std::system_error(errno, std::generic_category(), "cannot duplicate the socket");
+    return copy;
+}
+
+SocketAddress socket_address(const std::string &host, int port, std::uint32_t flow, std::uint32_t scope) {
+    SocketAddress address;
+    auto &v4 = reinterpret_cast<sockaddr_in &>(address.storage);
+    auto &v6 = reinterpret_cast<sockaddr_in6 &>(address.storage);
+    if (inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(static_cast<std::uint16_t>(port));
+        address.size = sizeof v4;
+    } else if (inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &v6.sin6_addr) == 1) {
+        v6.sin6_family = AF_INET6;
+        v6.sin6_port = htons(static_cast<std::uint16_t>(port));
+        v6.sin6_flowinfo = htonl(flow);
+        v6.sin6_scope_id = scope;
+        address.size = sizeof v6;
+    } else {
+        throw std::invalid_argument("expected a numeric address, not " + host);
+    }
+    return address;
+}
+
+// As Python writes them: (host, port), or (host, port, flow, scope).
+std::vector<SocketAddress> socket_addresses(nb::handle addresses) {
+    std::vector<SocketAddress> result;
+    for (const nb::handle item : addresses) {
+        const auto fields = nb::cast<nb::tuple>(item);
+        const bool v6 = fields.size() == 4;
+        result.push_back(socket_address(nb::cast<std::string>(fields[0]), nb::cast<int>(fields[1]),
+                                        v6 ? nb::cast<std::uint32_t>(fields[2]) : 0, v6 ? nb::cast<std::uint32_t>(fields[3]) : 0));
+    }
+    return result;
+}
+
+// Close the Python face of a native endpoint after the endpoint itself.
+std::function<void()> closing(nb::object face) {
+    return [kept = keep_alive(std::move(face))] {
+        const MaybeAcquire gil;
+        if (!gil) return;
+        const nb::handle face(static_cast<PyObject *>(kept.get()));
+        try {
+            face.attr("close")();
+        } catch (nb::python_error &exception) {
+            exception.discard_as_unraisable(face);
+        }
+    };
+}
+
+std::string url_of(nb::handle endpoint) { return nb::cast<std::string>(endpoint.attr("url")); }
+
+std::vector<std::shared_ptr<PacketQueue>> shared_queues(const std::vector<const QueueHandle *> &handles) {
+    std::vector<std::shared_ptr<PacketQueue>> queues;
+    for (const QueueHandle *handle : handles) queues.push_back(handle->queue);
+    return queues;
+}
+
+}  // namespace
+
+void bind_endpoints(nb::module_ &m) {
+    const auto to_batch = [](const std::optional<OwnedBatch> &batch) {
+        return batch ? batch_to_python(*batch) : nb::none();
+    };
+    nb::class_<QueueReader>(m, "QueueReader").def("fileno", &QueueReader::fileno).def("pop", [to_batch](QueueReader &self) {
+        return to_batch(self.pop());
+    });
+    nb::class_<QueueHandle>(m, "PacketQueue")
+        .def(nb::init<>())
+        .def("push", [](const QueueHandle &self, nb::object batch) {
+            const BatchView view(std::move(batch));
+            self.queue->push(OwnedBatch(view.view(), view.view().num_packets));
+        }, arg("batch"))
+        .def("reader", [](const QueueHandle &self) { return std::make_unique<QueueReader>(self.queue); })
+        .def("stop", [](const QueueHandle &self) { self.queue->stop(); })
+        .def("set_ending", [](const QueueHandle &self, bool ending) { self.queue->set_ending(ending); }, arg("ending"))
+        .def_prop_ro("stopped", [](const QueueHandle &self) { return self.queue->stopped(); })
+        .def("tallies", [](const QueueHandle &self) {
+            const QueueStatistics s = self.queue->statistics();
+            return nb::make_tuple(s.in.packets, s.in.bytes, s.out.packets, s.out.bytes, s.peak.packets, s.peak.bytes);
+        });
+
+    nb::class_<StoreHandle>(m, "PacketStore").def(nb::init<>()).def("value", &StoreHandle::value);
+
+    // `face`: the Python endpoint that is driven natively, and closed with its native counterpart.
+    nb::class_<SenderHandle>(m, "Sender")
+        .def_static("from_capsule", [](nb::object face, nb::object capsule) {
+            const auto &table = table_in<spead_sender>(capsule, SPEAD_SENDER_CAPSULE);
+            return SenderHandle{Sender(table, keep_alive(capsule), closing(face)), url_of(face), false};
+        }, arg("face"), arg("capsule"))
+        .def_static("from_python", [](nb::object face) {
+            return SenderHandle{as_sender(std::make_shared<PythonSender>(face)), url_of(face), true};
+        }, arg("face"))
+        .def_static("from_store", [](nb::object face, const StoreHandle &store) {
+            return SenderHandle{as_sender(store.sender, closing(face)), url_of(face), false};
+        }, arg("face"), arg("store"))
+        .def_static("from_queues", [](nb::object face, const std::vector<const QueueHandle *> &queues) {
+            auto sender = std::make_shared<QueueSender>(shared_queues(queues));
+            return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
+        }, arg("face"), arg("queues"))
+        .def_static("from_socket", [](nb::object face, int fd, nb::handle addresses, bool segmentation) {
+            auto sender = std::make_shared<UdpSender>(duplicate(fd), socket_addresses(addresses), segmentation);
+            return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("addresses"), arg("segmentation"));
+
+    nb::class_<ReceiverHandle>(m, "Receiver")
+        .def_static("from_capsule", [](nb::object face, nb::object capsule) {
+            const auto &table = table_in<spead_receiver>(capsule, SPEAD_RECEIVER_CAPSULE);
+            return ReceiverHandle{Receiver(table, keep_alive(capsule), closing(face)), url_of(face), false};
+        }, arg("face"), arg("capsule"))
+        .def_static("from_python", [](nb::object face) {
+            return ReceiverHandle{as_receiver(std::make_shared<PythonReceiver>(face)), url_of(face), true};
+        }, arg("face"))
+        .def_static("from_queues", [](nb::object face, const std::vector<const QueueHandle *> &queues) {
+            auto receiver = std::make_shared<QueueReceiver>(shared_queues(queues));
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("queues"))
+        .def_static("from_memory", [](nb::object face, nb::object buffer) {
+            const spead_slice memory = memory_of(buffer);
+            auto receiver = std::make_shared<MemoryReceiver>(static_cast<const std::uint8_t *>(memory.data), memory.size,
+                                                             keep_alive(buffer));
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("buffer"))
+        .def_static("from_sockets", [](nb::object face, const std::vector<int> &fds, std::size_t max_size, bool coalescing) {
+            std::vector<FileDescriptor> sockets;
+            for (const int fd : fds) sockets.push_back(duplicate(fd));
+            auto receiver = std::make_shared<UdpReceiver>(std::move(sockets), max_size, coalescing);
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fds"), arg("max_size"), arg("coalescing"));
+}
+
+}  // namespace spead::python

@@ -1,0 +1,79 @@
+// What Python holds of the library's endpoints and threads, and the parts that the module is bound in.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "event.hpp"
+#include "memory_sender.hpp"
+#include "packet_queue.hpp"
+#include "python_objects.hpp"
+#include "receive_runner.hpp"
+#include "send_runner.hpp"
+#include "workers.hpp"
+
+namespace spead::python {
+
+struct SenderHandle {
+    Sender sender;
+    // What messages call it.
+    std::string url;
+    bool python_inside;
+};
+
+struct ReceiverHandle {
+    Receiver receiver;
+    std::string url;
+    bool python_inside;
+};
+
+// Shared with threads, which must not have to get the GIL to let go of it.
+struct QueueHandle {
+    std::shared_ptr<PacketQueue> queue = std::make_shared<PacketQueue>();
+};
+
+// What a sender left in memory.
+struct StoreHandle {
+    std::shared_ptr<MemorySender> sender = std::make_shared<MemorySender>();
+
+    nb::bytes value() const {
+        const std::vector<MemorySender::Piece> pieces = sender->pieces();
+        std::size_t size = 0;
+        for (const MemorySender::Piece &piece : pieces) size += piece.size;
+        nb::bytes result = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
+        if (!result.is_valid()) nb::raise_python_error();
+        char *target = PyBytes_AS_STRING(result.ptr());
+        for (const MemorySender::Piece &piece : pieces) {
+            std::memcpy(target, piece.memory.data(), piece.size);
+            target += piece.size;
+        }
+        return result;
+    }
+};
+
+struct WorkerHandle {
+    std::shared_ptr<Worker> worker;
+};
+
+inline void check_signals() {
+    if (PyErr_CheckSignals()) nb::raise_python_error();
+}
+
+// Seconds of the monotonic clock; negative if there is no time limit.
+inline double deadline_after(std::optional<double> timeout) {
+    return timeout ? monotonic_time() + std::max(0.0, *timeout) : -1.0;
+}
+
+inline double time_left(double deadline) { return deadline < 0 ? -1.0 : std::max(0.0, deadline - monotonic_time()); }
+
+void bind_endpoints(nb::module_ &m);
+void bind_sending(nb::module_ &m);
+void bind_receiving(nb::module_ &m);
+
+}  // namespace spead::python

@@ -1,0 +1,322 @@
+// Receiving: assembler, runner and the loop over a stream. The rule for the GIL is that of sending.cpp.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <deque>
+#include <iterator>
+
+#include "conversion.hpp"
+#include "handles.hpp"
+#include "heap_assembler.hpp"
+#include "heap_type.hpp"
+#include "python_endpoints.hpp"
+
+namespace spead::python {
+
+namespace {
+
+using nb::arg;
+
+// How many heaps are taken from a stream's ring at a time.
+constexpr std::size_t heaps_at_a_time = 64;
+
+nb::list to_list(const Statistics &s, bool extra) {
+    nb::list list;
+    if (extra) {
+        for (std::size_t reason = 1; reason < num_rejections; reason++) list.append(s.rejected[reason]);
+        list.append(s.heaps_discarded);
+        list.append(s.transport_drops);
+    } else {
+        for (const std::uint64_t value : {s.heaps, s.incomplete_heaps_evicted, s.incomplete_heaps_flushed, s.packets, s.batches,
+                                          s.max_batch, s.single_packet_heaps, s.search_dist, s.worker_blocked})
+            list.append(value);
+    }
+    return list;
+}
+
+nb::tuple to_python(const Statistics &statistics) { return nb::make_tuple(to_list(statistics, false), to_list(statistics, true)); }
+
+struct ReceiveSettings {
+    ReceiveConfig config;
+    int bug_compat;
+    std::shared_ptr<HeapAllocator> allocator;
+    bool python_inside;
+};
+
+class PyAssembler {
+public:
+    explicit PyAssembler(const ReceiveSettings &settings)
+        : maker_(settings.bug_compat), assembler_(settings.config.assembler, settings.allocator) {}
+
+    nb::list add(nb::object batch, double now) {
+        const BatchView view(std::move(batch));
+        assembler_.add(view.view(), now, heaps_);
+        return take();
+    }
+    nb::list flush() {
+        assembler_.flush(heaps_);
+        return take();
+    }
+    bool stopped() const { return assembler_.stopped(); }
+    nb::tuple statistics() const { return to_python(assembler_.statistics()); }
+
+private:
+    nb::list take() {
+        for (const std::string &message : assembler_.notices().take()) write_log(false, message);
+        nb::list result;
+        for (ReceivedHeap &heap : heaps_) result.append(maker_.make(std::move(heap)));
+        heaps_.clear();
+        return result;
+    }
+
+    HeapMaker maker_;
+    HeapAssembler assembler_;
+    std::vector<ReceivedHeap> heaps_;
+};
+
+class PyReceiveRunner {
+public:
+    explicit PyReceiveRunner(const ReceiveSettings &settings)
+        : maker_(settings.bug_compat),
+          python_inside_(settings.python_inside),
+          runner_(std::make_shared<ReceiveRunner>(settings.config, settings.allocator, write_log)) {}
+    ~PyReceiveRunner() {
+        const MaybeRelease released;
+        runner_->stop();
+        runner_.reset();
+    }
+    PyReceiveRunner(const PyReceiveRunner &) = delete;
+    PyReceiveRunner &operator=(const PyReceiveRunner &) = delete;
+
+    void add_reader(const ReceiverHandle &receiver, const WorkerHandle *worker) {
+        python_inside_ |= receiver.python_inside;
+        url_ = receiver.url;
+        const MaybeRelease released;
+        runner_->add_reader(receiver.receiver, worker ? worker->worker : nullptr);
+    }
+
+    void start() {
+        const MaybeRelease released;
+        runner_->start();
+    }
+
+    nb::object get_nowait() {
+        ReceivedHeap heap;
+        switch (take(heap)) {
+            case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+            case ReceiveRunner::Next::empty: return raise_empty("no heap has arrived");
+            default: return raise_stopped();
+        }
+    }
+
+    nb::object get(std::optional<double> timeout) {
+        double deadline = -1.0;
+        bool first = true;
+        ReceivedHeap heap;
+        for (;;) {
+            switch (take(heap)) {
+                case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+                case ReceiveRunner::Next::stopped: return raise_stopped();
+                default: break;
+            }
+            if (std::exchange(first, false)) deadline = deadline_after(timeout);
+            if (wait(time_left(deadline)) == Waited::timed_out)
+                return raise_empty(nb::str("no heap arrived within {} seconds").format(*timeout).c_str());
+        }
+    }
+
+    // The next heap, whenever it comes; null at the end of the stream.
+    nb::object next_or_end() {
+        ReceivedHeap heap;
+        for (;;) {
+            switch (take(heap)) {
+                case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+                case ReceiveRunner::Next::stopped: return {};
+                default: wait(-1.0);
+            }
+        }
+    }
+
+    int fileno() {
+        watched_ = true;
+        put_back();
+        return runner_->fileno();
+    }
+
+    void stop() {
+        const MaybeRelease released;
+        runner_->stop();
+    }
+
+    nb::tuple statistics() {
+        Statistics result;
+        {
+            const MaybeRelease released;
+            result = runner_->statistics();
+        }
+        return to_python(result);
+    }
+
+    std::map<std::string, std::uint64_t> drops() {
+        const MaybeRelease released;
+        return runner_->drops();
+    }
+
+    std::size_t waiting() {
+        put_back();
+        const MaybeRelease released;
+        return runner_->waiting();
+    }
+
+private:
+    // The next heap, if it is there. Many are taken from the ring at a time; but when somebody watches the file descriptor,
+    // which speaks of the ring, none may be anywhere else.
+    ReceiveRunner::Next take(ReceivedHeap &heap) {
+        if (taken_.empty()) {
+            std::vector<ReceivedHeap> heaps;
+            const ReceiveRunner::Next result = next(heaps, watched_ ? 1 : heaps_at_a_time);
+            if (result != ReceiveRunner::Next::heap) return result;
+            std::move(heaps.begin(), heaps.end(), std::back_inserter(taken_));
+        }
+        heap = std::move(taken_.front());
+        taken_.pop_front();
+        if (watched_) put_back();
+        return ReceiveRunner::Next::heap;
+    }
+
+    void put_back() {
+        std::vector<ReceivedHeap> heaps(std::make_move_iterator(taken_.begin()), std::make_move_iterator(taken_.end()));
+        taken_.clear();
+        runner_->put_back(heaps);
+    }
+
+    ReceiveRunner::Next next(std::vector<ReceivedHeap> &heaps, std::size_t most) {
+        std::optional<Error> error;
+        {
+            const MaybeRelease released(python_inside_);
+            try {
+                return runner_->next(heaps, most);
+            } catch (const TransportException &exception) {
+                error = exception.error;
+            }
+        }
+        raise(*error, url_);
+    }
+
+    Waited wait(double seconds) {
+        Waited waited;
+        {
+            const MaybeRelease released;
+            waited = runner_->wait(seconds);
+        }
+        check_signals();
+        return waited;
+    }
+
+    [[noreturn]] static nb::object raise_empty(const char *message) {
+        PyErr_SetString(Names::get().empty_error.ptr(), message);
+        nb::raise_python_error();
+    }
+    [[noreturn]] static nb::object raise_stopped() {
+        PyErr_SetString(Names::get().stopped.ptr(), "the stream ended");
+        nb::raise_python_error();
+    }
+
+    HeapMaker maker_;
+    bool python_inside_;
+    // Of the reader that was added last: what messages about a broken one call it.
+    std::string url_;
+    std::shared_ptr<ReceiveRunner> runner_;
+    // Heaps that left the ring, and have yet to be made Python objects. Used with the GIL.
+    std::deque<ReceivedHeap> taken_;
+    bool watched_ = false;
+};
+
+// What a loop over a stream works with. Its type has slots of its own, because the loop runs once for each heap.
+class HeapIterator {
+public:
+    HeapIterator(nb::object runner, nb::object owner)
+        : kept_(std::move(runner)), owner_(std::move(owner)), runner_(*nb::inst_ptr<PyReceiveRunner>(kept_)) {}
+
+    static PyObject *self(PyObject *object) { return Py_NewRef(object); }
+    static PyObject *next(PyObject *object) noexcept {
+        try {
+            return nb::inst_ptr<HeapIterator>(object)->runner_.next_or_end().release().ptr();
+        } catch (nb::python_error &exception) {
+            exception.restore();
+        } catch (const std::exception &exception) {  // no memory
+            PyErr_SetString(PyExc_MemoryError, exception.what());
+        }
+        return nullptr;
+    }
+
+private:
+    const nb::object kept_;
+    const nb::object owner_;
+    PyReceiveRunner &runner_;
+};
+
+}  // namespace
+
+void bind_receiving(nb::module_ &m) {
+    nb::class_<ReceiveSettings>(m, "ReceiveSettings")
+        .def("__init__",
+             [](ReceiveSettings *self, std::size_t max_heaps, std::size_t substreams, int bug_compat, bool nontemporal,
+                bool stop_on_stop_item, bool allow_unsized_heaps, bool allow_out_of_order, bool sequential_heaps, std::int64_t max_heap_size,
+                bool explicit_start, std::size_t ring_heaps, bool contiguous_only, bool keep_payload_ranges, bool end_with_any,
+                std::optional<nb::object> allocator) {
+                 ReceiveConfig config;
+                 config.assembler = {.max_heaps = max_heaps,
+                                     .substreams = substreams,
+                                     .stop_on_stop_item = stop_on_stop_item,
+                                     .allow_unsized_heaps = allow_unsized_heaps,
+                                     .allow_out_of_order = allow_out_of_order,
+                                     .sequential_heaps = sequential_heaps,
+                                     .max_heap_size = max_heap_size,
+                                     .keep_payload_ranges = keep_payload_ranges,
+                                     .copy_method = nontemporal ? CopyMethod::nontemporal : CopyMethod::standard};
+                 config.ring_heaps = ring_heaps;
+                 config.contiguous_only = contiguous_only;
+                 config.explicit_start = explicit_start;
+                 config.end_with_any = end_with_any;
+                 std::shared_ptr<HeapAllocator> memory;
+                 if (allocator)
+                     memory = std::make_shared<PythonAllocator>(*allocator);
+                 else
+                     memory = {std::shared_ptr<void>(), &SegmentPool::shared()};
+                 ::new (self) ReceiveSettings{config, bug_compat, std::move(memory), allocator.has_value()};
+             },
+             nb::kw_only(), arg("max_heaps"), arg("substreams"), arg("bug_compat"), arg("nontemporal"), arg("stop_on_stop_item"),
+             arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("sequential_heaps"), arg("max_heap_size"), arg("explicit_start"), arg("ring_heaps"),
+             arg("contiguous_only"), arg("keep_payload_ranges"), arg("end_with_any"), arg("allocator").none());
+    static PyType_Slot iterator_slots[] = {
+        {Py_tp_iter, reinterpret_cast<void *>(HeapIterator::self)},
+        {Py_tp_iternext, reinterpret_cast<void *>(HeapIterator::next)},
+        {0, nullptr},
+    };
+    nb::class_<HeapIterator>(m, "HeapIterator", nb::type_slots(iterator_slots));
+    nb::class_<PyAssembler>(m, "Assembler")
+        .def(nb::init<const ReceiveSettings &>(), arg("settings"))
+        .def("add", &PyAssembler::add, arg("batch"), arg("now"))
+        .def("flush", &PyAssembler::flush)
+        .def_prop_ro("stopped", &PyAssembler::stopped)
+        .def("statistics", &PyAssembler::statistics);
+    nb::class_<PyReceiveRunner>(m, "ReceiveRunner")
+        .def(nb::init<const ReceiveSettings &>(), arg("settings"))
+        .def("add_reader", &PyReceiveRunner::add_reader, arg("receiver"), arg("worker").none())
+        .def("start", &PyReceiveRunner::start)
+        .def("get_nowait", &PyReceiveRunner::get_nowait)
+        .def("get", &PyReceiveRunner::get, arg("timeout").none())
+        .def("iterate", [](nb::handle self, nb::object owner) { return HeapIterator(nb::borrow(self), std::move(owner)); }, arg("owner"))
+        .def("fileno", &PyReceiveRunner::fileno)
+        .def("stop", &PyReceiveRunner::stop)
+        .def("statistics", &PyReceiveRunner::statistics)
+        .def("drops", &PyReceiveRunner::drops)
+        .def_prop_ro("waiting", &PyReceiveRunner::waiting);
+}
+
+}  // namespace spead::python
