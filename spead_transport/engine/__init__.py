@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from ..protocol.shortcuts import Shortcuts, provide_shortcuts
 from .selection import engine_names, get_engine
 
 __all__ = ["engine_names", "get_engine"]
+
+
+def _shortcuts() -> Shortcuts:
+    return get_engine().shortcuts()
+
+
+provide_shortcuts(_shortcuts)

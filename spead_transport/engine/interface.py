@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 from ..errors import Stopped
 from ..protocol.batch import PacketBatch
 from ..protocol.received import Heap, IncompleteHeap
+from ..protocol.shortcuts import NoShortcuts, Shortcuts
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
 from .chunks import ChunkStreamConfig, ChunkWindow
@@ -272,6 +273,10 @@ class Engine(ABC):
         thread_pool: ThreadPool,
         end: EndPolicy,
     ) -> ReceiveRunner: ...
+
+    def shortcuts(self) -> Shortcuts:
+        """Shortcuts for an item group; by default there are none, and the work is done in Python."""
+        return NoShortcuts()
 
     def chunk_runner(
         self,

@@ -111,6 +111,16 @@ class Codec(ABC):
         start = 0 if self.nbytes is None else max(0, address_bytes - self.nbytes)
         return self.decode(block, start, address_bytes, new_order)
 
+    def array_form(self, new_order: ByteOrder) -> tuple[np.dtype[Any], np.dtype[Any], Order] | None:
+        """For engines: if the bytes are those of an array of one type and order, and any bytes are valid, this type,
+        the type that a received value gets, and the order; else ``None``."""
+        return None
+
+    def integer_form(self) -> tuple[int, bool] | None:
+        """For engines: if a value is one Python integer of whole bytes, the number of bits and whether it has a sign;
+        else ``None``."""
+        return None
+
     def _shape_of(self, size: int) -> tuple[int, ...]:
         """The shape of what is in `size` bytes."""
         if self.nbytes is None:
@@ -143,6 +153,7 @@ class NativeCodec(Codec):
         #: The type wanted for each byte order; `dtype` itself where there is nothing to do.
         self._in_order = {order: dtype if wanted == dtype else wanted for order, wanted in in_order.items()}
         self._integers = _integer_limits(dtype) if not shape else None
+        self._booleans = dtype.kind == "b"
         self._byteorder: Final = "big" if dtype.str.startswith(">") else "little"
 
     def encode(self, value: object, casting: Casting) -> Bytes:
@@ -157,17 +168,24 @@ class NativeCodec(Codec):
         array = value if self._order == "C" else value.T
         if not array.flags.c_contiguous:
             array = np.ascontiguousarray(array)
-        return np.ndarray((array.nbytes,), _BYTE, array) if array.nbytes else _NO_BYTES
+        nbytes = array.nbytes
+        return np.ndarray((nbytes,), _BYTE, array) if nbytes else _NO_BYTES
 
     def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> Any:
         shape = self._shape_of(end - start)
         array: npt.NDArray[Any] = np.ndarray(shape, self._dtype, block, start, None, self._order)
-        wanted = self._in_order[new_order]
-        if self._dtype.kind == "b":
+        if self._booleans:
             array = _as_booleans(array)
-        elif wanted is not self._dtype:
-            array = array.astype(wanted)
+        else:
+            wanted = self._in_order[new_order]
+            if wanted is not self._dtype:
+                array = array.astype(wanted)
         return array if shape else array[()]
+
+    def array_form(self, new_order: ByteOrder) -> tuple[np.dtype[Any], np.dtype[Any], Order] | None:
+        if self._booleans or self.nbytes is None:
+            return None
+        return self._dtype, self._in_order[new_order], self._order
 
 
 class PackedCodec(Codec):
@@ -217,6 +235,11 @@ class PackedCodec(Codec):
         if self._number is None or self.bits > 8 * address_bytes:
             return super().decode_immediate(value, address_bytes, new_order)
         return self._decode_number(self._number, value & (1 << self.bits + self._unused) - 1)
+
+    def integer_form(self) -> tuple[int, bool] | None:
+        if self._number is None or self._unused or self._number.code == "b":
+            return None
+        return self.bits, self._number.code == "i"
 
     def _decode_number(self, field: Field, packed: int) -> int | bool:
         """The value that is one number, from its bytes as an unsigned big-endian one."""

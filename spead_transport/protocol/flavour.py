@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -47,17 +48,17 @@ class Flavour:
     heap_address_bits: int = attrs.field(default=40, validator=_one_of(*range(8, 64, 8)))
     bug_compat: int = attrs.field(default=0, validator=_one_of(*range(BUG_COMPAT_PYSPEAD_0_5_2 + 1)))
 
-    @property
+    @cached_property
     def address_mask(self) -> int:
         """The largest heap address, immediate value and heap cnt."""
         return (1 << self.heap_address_bits) - 1
 
-    @property
+    @cached_property
     def max_id(self) -> int:
         """The largest item id."""
         return (1 << (63 - self.heap_address_bits)) - 1
 
-    @property
+    @cached_property
     def immediate_bytes(self) -> int:
         """The largest size of a value that fits in its item pointer, in bytes."""
         return self.heap_address_bits // 8

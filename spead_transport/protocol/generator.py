@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, Literal, TypeAlias, get_args
-
-import attrs
 
 from . import item_group
 from .flavour import Flavour
-from .item import Item
 from .outgoing import Heap
+from .shortcuts import SentItem, find_shortcuts
 
 __all__ = ["HeapGenerator", "ItemGroup", "Which"]
 
@@ -17,17 +16,6 @@ __all__ = ["HeapGenerator", "ItemGroup", "Which"]
 Which: TypeAlias = Literal["stale", "all", "none"]
 
 _WORDS: Final = get_args(Which)
-
-
-@attrs.define(eq=False)
-class _Sent:
-    """What was sent of an item."""
-
-    item: Item
-    #: Version of the value; 0 if none was sent.
-    version: int = 0
-    #: Number of the heap with the descriptor; ``None`` if none was sent.
-    described_in: int | None = None
 
 
 class HeapGenerator:
@@ -60,7 +48,12 @@ class HeapGenerator:
         self._frequency = descriptor_frequency
         self._flavour = flavour
         self._num_heaps = 0
-        self._sent: dict[int, _Sent] = {}
+        #: Of the group's items, in their order, when its revision was the next number.
+        self._sent: list[SentItem] = []
+        self._revision = -1
+        #: Number of the heap in which a descriptor will be due.
+        self._next_due: float = 0
+        self._sending = find_shortcuts()
 
     def get_heap(self, descriptors: Which = "stale", data: Which = "stale") -> Heap:
         """A new heap, filled as by :meth:`add_to_heap`."""
@@ -90,27 +83,16 @@ class HeapGenerator:
         ValueError
             If a value does not fit its type, an item the heap's flavour, or an argument is not one of the words.
         """
-        for name, which in (("descriptors", descriptors), ("data", data)):
-            if which not in _WORDS:
-                raise ValueError(f"{name} must be one of 'stale', 'all', 'none', not {which!r}")
-        described: list[_Sent] = []
-        valued: list[_Sent] = []
-        for item in self._items.values():
-            sent = self._sent_of(item)
-            if descriptors == "all" or (descriptors == "stale" and self._is_due(sent)):
-                heap.add_descriptor(item)
-                described.append(sent)
-            if data != "none" and item.value is not None and (data == "all" or item.version > sent.version):
-                heap.add_item(item)
-                valued.append(sent)
-        # Only now: if an item cannot be added, the caller has no heap to send.
-        for sent in described:
-            sent.described_in = self._num_heaps
-        for sent in valued:
-            sent.version = sent.item.version
+        if descriptors not in _WORDS or data not in _WORDS:
+            name, which = ("data", data) if descriptors in _WORDS else ("descriptors", descriptors)
+            raise ValueError(f"{name} must be one of 'stale', 'all', 'none', not {which!r}")
+        if self._revision != self._items.revision:
+            self._match_items()
+        if descriptors == "all" or (descriptors == "stale" and self._num_heaps >= self._next_due):
+            self._add_with_descriptors(heap, descriptors, data)
+        elif data != "none" and not self._sending.fill(heap, self._sent, data == "all"):
+            _fill(heap, self._sent, data == "all")
         self._num_heaps += 1
-        if len(self._sent) > len(self._items):
-            self._sent = {item_id: self._sent[item_id] for item_id in self._items.ids()}
         return heap
 
     def get_start(self) -> Heap:
@@ -125,18 +107,57 @@ class HeapGenerator:
         heap.add_end()
         return heap
 
-    def _sent_of(self, item: Item) -> _Sent:
-        """What was sent of `item`; nothing, if another item had its id before."""
-        sent = self._sent.get(item.id)
-        if sent is None or sent.item is not item:
-            sent = self._sent[item.id] = _Sent(item)
-        return sent
+    def _match_items(self) -> None:
+        """Keep account of the items that the group has now. Of one that took another one's place nothing was sent."""
+        known = {id(sent.item): sent for sent in self._sent}
+        self._sent = [known.get(id(item)) or SentItem(item) for item in self._items.values()]
+        self._revision = self._items.revision
+        self._find_next_due()
 
-    def _is_due(self, sent: _Sent) -> bool:
-        """Whether the descriptor is to be sent."""
+    def _find_next_due(self) -> None:
+        self._next_due = min(map(self._due, self._sent), default=inf)
+
+    def _due(self, sent: SentItem) -> float:
+        """Number of the heap in which the descriptor is due."""
         if sent.described_in is None:
-            return True
-        return self._frequency is not None and self._num_heaps - sent.described_in >= self._frequency
+            return 0
+        return inf if self._frequency is None else sent.described_in + self._frequency
+
+    def _add_with_descriptors(self, heap: Heap, descriptors: Which, data: Which) -> None:
+        """Add descriptors, and each item's value behind its descriptor."""
+        described: list[SentItem] = []
+        valued: list[SentItem] = []
+        for sent in self._sent:
+            if descriptors == "all" or self._num_heaps >= self._due(sent):
+                heap.add_descriptor(sent.item)
+                described.append(sent)
+            if data != "none" and _has_value(sent, data == "all"):
+                heap.add_item(sent.item)
+                valued.append(sent)
+        # Only now: if an item cannot be added, the caller has no heap to send.
+        for sent in described:
+            sent.described_in = self._num_heaps
+        _note(valued)
+        self._find_next_due()
+
+
+def _fill(heap: Heap, items: list[SentItem], everything: bool) -> None:
+    """See :meth:`~spead_transport.protocol.shortcuts.Shortcuts.fill`."""
+    valued = [sent for sent in items if _has_value(sent, everything)]
+    for sent in valued:
+        heap.add_item(sent.item)
+    _note(valued)
+
+
+def _has_value(sent: SentItem, everything: bool) -> bool:
+    """Whether the item has a value to send."""
+    item = sent.item
+    return item.value is not None and (everything or item.version > sent.version)
+
+
+def _note(valued: list[SentItem]) -> None:
+    for sent in valued:
+        sent.version = sent.item.version
 
 
 class ItemGroup(item_group.ItemGroup, HeapGenerator):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, Final, TypeAlias
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +19,7 @@ from .item import Item
 from .numpy_header import Order
 from .raw_descriptor import decode_descriptor
 from .received import Heap, IncompleteHeap
+from .shortcuts import find_shortcuts
 
 __all__ = ["ItemGroup"]
 
@@ -44,6 +46,10 @@ class ItemGroup:
         self._descriptor_of: dict[int, _DescriptorKey] = {}
         self._described: dict[_DescriptorKey, int] = {}
         self._unknown: set[int] = set()
+        #: Is another number whenever items were added or replaced.
+        self.revision: int = 0
+        self._table = _Table()
+        self._receiving = find_shortcuts()
 
     # ----------------------------------------------------------------------------------------------- definition
 
@@ -111,6 +117,7 @@ class ItemGroup:
             self._forget_descriptor(old.id)
             item.version = max(item.version, old.version + 1)
         self._by_id[item.id] = self._by_name[item.name] = item
+        self.revision += 1
 
     # --------------------------------------------------------------------------------------------------- lookup
 
@@ -180,34 +187,55 @@ class ItemGroup:
             If a descriptor or a value is malformed, an item pointer points beyond the payload, or `new_order` is not
             a byte order.
         """
+        updated = self._receiving.update(self._by_id, self.revision, heap, new_order)
+        if updated is not None:
+            return updated
         check_order(new_order)
-        payload = heap.payload if isinstance(heap, Heap) else _NO_BYTES
+        table = self._table
+        if not table.describes(heap, self.revision):
+            table = self._look_up(heap)
+        payload = _payload_of(heap)
         address_bytes = heap.flavour.immediate_bytes
-        addressed, immediate = heap.locate_items()
-        for item_id, start, end in addressed:
-            if item_id == DESCRIPTOR_ID:
-                self._describe(payload[start:end], heap)
-        values: list[tuple[Item, Any]] = []
-        get = self._by_id.get
+        values: list[Any] = []
         item: Item | None = None
         try:
-            for item_id, start, end in addressed:
-                item = get(item_id)
-                if item is None:
-                    self._warn(item_id)
-                elif start < end or not item.codec.nbytes:
-                    values.append((item, item.codec.decode(payload, start, end, new_order)))
-            for item_id, value in immediate:
-                item = get(item_id)
-                if item is None:
-                    self._warn(item_id)
-                else:
-                    values.append((item, item.codec.decode_immediate(value, address_bytes, new_order)))
+            for item, start, end in table.addressed:
+                values.append(item.codec.decode(payload, start, end, new_order))
+            for item, value in table.immediate:
+                values.append(item.codec.decode_immediate(value, address_bytes, new_order))
         except ValueError as error:
             raise ValueError(f"heap {heap.cnt}, item {item and item.name!r}: {error}") from error
-        for item, value in values:
+        for item, value in zip(table.items, values, strict=True):
             item.value = value
-        return {item.name: item for item, _ in values}
+        return table.by_name.copy()
+
+    def _look_up(self, heap: Heap | IncompleteHeap) -> _Table:
+        """Learn a heap's descriptors, and find its items."""
+        addressed, immediate = heap.locate_items()
+        has_descriptors = False
+        for item_id, start, end in addressed:
+            if item_id == DESCRIPTOR_ID:
+                has_descriptors = True
+                self._describe(_payload_of(heap)[start:end], heap)
+        table = _Table()
+        for item_id, start, end in addressed:
+            item = self._by_id.get(item_id)
+            if item is None:
+                self._warn(item_id)
+            elif start < end or not item.codec.nbytes:
+                table.addressed.append((item, start, end))
+        for item_id, value in immediate:
+            item = self._by_id.get(item_id)
+            if item is None:
+                self._warn(item_id)
+            else:
+                table.immediate.append((item, value))
+        table.items = [item for item, _, _ in table.addressed] + [item for item, _ in table.immediate]
+        table.by_name = {item.name: item for item in table.items}
+        if not has_descriptors:
+            table.key = _key(heap, self.revision)
+            self._table = table
+        return table
 
     def _warn(self, item_id: int) -> None:
         """Say that there is no such item."""
@@ -245,6 +273,31 @@ class ItemGroup:
         key = self._descriptor_of.pop(item_id, None)
         if key is not None:
             del self._described[key]
+
+
+@attrs.define(eq=False)
+class _Table:
+    """Where the items are in a heap, and in those after it that have the same item pointers."""
+
+    #: What identifies the pointers; ``None`` if there are none yet.
+    key: tuple[object, ...] | None = None
+    addressed: list[tuple[Item, int, int]] = attrs.field(factory=list)
+    immediate: list[tuple[Item, int]] = attrs.field(factory=list)
+    #: Those of both.
+    items: list[Item] = attrs.field(factory=list)
+    by_name: dict[str, Item] = attrs.field(factory=dict)
+
+    def describes(self, heap: Heap | IncompleteHeap, revision: int) -> bool:
+        """Whether this is the table of the items in `heap`, in a group of that revision."""
+        return self.key == _key(heap, revision)
+
+
+def _key(heap: Heap | IncompleteHeap, revision: int) -> tuple[object, ...]:
+    return heap.pointers.tobytes(), len(_payload_of(heap)), type(heap), heap.flavour, revision
+
+
+def _payload_of(heap: Heap | IncompleteHeap) -> Bytes:
+    return heap.payload if isinstance(heap, Heap) else _NO_BYTES
 
 
 def _without_value(descriptor: Descriptor) -> Item:

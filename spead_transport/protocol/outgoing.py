@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .layout import HeapLayout
 from .packets import encode_heap
 
 __all__ = ["Heap", "PacketGenerator", "SendableDescriptor", "SendableItem"]
+
+#: The bit of an item pointer that says that it holds the value.
+_IMMEDIATE: Final = 1 << 63
 
 
 class SendableItem(Protocol):
@@ -53,37 +56,34 @@ class Heap:
 
     __slots__ = (
         "__weakref__",
-        "_address_bits",
-        "_empty",
         "_flavour",
-        "_immediate_bytes",
-        "_immediates",
         "_layout",
-        "_max_id",
-        "_payload",
-        "_payload_size",
-        "_pointers",
+        "empty_items",
+        "late_values",
+        "payload",
+        "payload_size",
         "prepared",
         "repeat_pointers",
+        "words",
     )
 
     def __init__(self, flavour: Flavour = Flavour()) -> None:  # noqa: B008 - immutable
         self._flavour = flavour
-        self._address_bits = flavour.heap_address_bits
-        self._max_id = flavour.max_id
-        self._immediate_bytes = flavour.immediate_bytes
+        self._layout: HeapLayout | None = None
         #: Whether each packet carries all item pointers, so that a receiver can use any of them alone.
         self.repeat_pointers: bool = False
-        self._pointers: list[int] = []
-        #: Indices in `_pointers` of values to be read when the heap is sent, and where they are.
-        self._immediates: list[tuple[int, int, Bytes]] = []
-        #: Indices in `_pointers` of items without bytes.
-        self._empty: list[int] = []
-        self._payload: list[Bytes] = []
-        self._payload_size = 0
-        self._layout: HeapLayout | None = None
-        #: What an engine made of the layout, if it is :attr:`constant`, to use again when the heap is sent again.
-        #: ``None`` when something was added.
+        # What follows is for engines, which may also add to it, but then set `prepared` to None.
+        #: Item pointers, but for what comes from the next two.
+        self.words: list[int] = []
+        #: Immediate values to be read when the heap is sent: the index in `words` and the big-endian bytes of each.
+        self.late_values: list[tuple[int, Bytes]] = []
+        #: Indices in `words` of items without bytes, which are behind all others.
+        self.empty_items: list[int] = []
+        #: The blocks of the payload, none of them empty.
+        self.payload: list[Bytes] = []
+        #: Of all blocks together, in bytes.
+        self.payload_size: int = 0
+        #: What an engine made of the heap, to use again when it is sent again. ``None`` when something was added.
         self.prepared: object = None
 
     @property
@@ -100,12 +100,17 @@ class Heap:
             its format.
         """
         item_id = item.id
-        if not LAST_RESERVED_ID < item_id <= self._max_id:
+        flavour = self._flavour
+        if not LAST_RESERVED_ID < item_id <= flavour.max_id:
             raise ValueError(
                 f"Item ID out of range: {item_id:#x} must be from {LAST_RESERVED_ID + 1:#x} "
-                f"to {self._max_id:#x} in flavour SPEAD-64-{self._address_bits}"
+                f"to {flavour.max_id:#x} in flavour SPEAD-64-{flavour.heap_address_bits}"
             )
-        self._add(item_id, item.to_buffer(), item.allow_immediate())
+        value = item.to_buffer()
+        if 0 < len(value) <= flavour.immediate_bytes and item.allow_immediate():
+            self._add_immediate(item_id, value)
+        else:
+            self._add_addressed(item_id, value)
 
     def add_descriptor(self, descriptor: SendableDescriptor) -> None:
         """Add the description of an item, for receivers that do not know it.
@@ -115,7 +120,7 @@ class Heap:
         ValueError
             If the description does not fit the flavour.
         """
-        self._add(DESCRIPTOR_ID, descriptor.encode(self._flavour), False)
+        self._add_addressed(DESCRIPTOR_ID, descriptor.encode(self._flavour))
 
     def add_start(self) -> None:
         """Say that the stream starts here."""
@@ -125,51 +130,57 @@ class Heap:
         """Say that the stream ends here. Most receivers discard the rest of the heap: send it in one of its own."""
         self._add_control(CTRL_STREAM_STOP)
 
-    @property
-    def constant(self) -> bool:
-        """Whether :meth:`layout` stays the same until something is added: it has no immediate values to be read."""
-        return not self._immediates
-
     def layout(self) -> HeapLayout:
         """The heap as the packetiser wants it, with immediate values as they are now."""
-        if self._layout is None:
-            pointers = np.array(self._pointers, np.uint64)
-            if self._empty:
-                pointers[self._empty] += np.uint64(self._payload_size)
-            self._layout = HeapLayout(pointers, tuple(self._payload), self._payload_size)
-        if not self._immediates:
-            return self._layout
-        pointers = self._layout.pointers.copy()
-        for index, word, value in self._immediates:
-            pointers[index] = word | int.from_bytes(value.data, "big")
-        return HeapLayout(pointers, self._layout.payload, self._payload_size)
+        layout = self._layout
+        # A heap only grows: if it has as many pointers as the layout it is the same.
+        if layout is None or len(layout.pointers) != len(self.words):
+            pointers = np.array(self.words, np.uint64)
+            if self.empty_items:
+                pointers[self.empty_items] += np.uint64(self.payload_size)
+            layout = self._layout = HeapLayout(pointers, tuple(self.payload), self.payload_size)
+        if not self.late_values:
+            return layout
+        pointers = layout.pointers.copy()
+        for index, value in self.late_values:
+            pointers[index] = self.words[index] | int.from_bytes(value.data, "big")
+        return HeapLayout(pointers, layout.payload, layout.payload_size)
 
     def _add_control(self, value: int) -> None:
-        self._pointers.append(1 << 63 | STREAM_CTRL_ID << self._address_bits | value)
-        self._layout = self.prepared = None
+        self._add_word(_IMMEDIATE | STREAM_CTRL_ID << self._flavour.heap_address_bits | value)
 
-    def _add(self, item_id: int, value: Bytes, allow_immediate: bool) -> None:
+    def _add_immediate(self, item_id: int, value: Bytes) -> None:
+        word = _IMMEDIATE | item_id << self._flavour.heap_address_bits
+        owner: object = value.base
+        if type(owner) is bytes:  # cannot change
+            word |= int.from_bytes(value.data, "big")
+        else:
+            self.late_values.append((len(self.words), value))
+        self._add_word(word)
+
+    def _add_addressed(self, item_id: int, value: Bytes) -> None:
         size = len(value)
-        word = item_id << self._address_bits
+        word = item_id << self._flavour.heap_address_bits
         if size == 0:
             # Behind everything else, where no other item starts, so that its pointer may arrive in any order.
-            self._empty.append(len(self._pointers))
-        elif allow_immediate and size <= self._immediate_bytes:
-            word |= 1 << 63
-            self._immediates.append((len(self._pointers), word, value))
+            self.empty_items.append(len(self.words))
         else:
             self._check_size(size)
-            word |= self._payload_size
-            self._payload.append(value)
-            self._payload_size += size
-        self._pointers.append(word)
-        self._layout = self.prepared = None
+            word |= self.payload_size
+            self.payload.append(value)
+            self.payload_size += size
+        self._add_word(word)
+
+    def _add_word(self, word: int) -> None:
+        self.words.append(word)
+        self.prepared = None
 
     def _check_size(self, size: int) -> None:
         largest = self._flavour.address_mask
-        if self._payload_size + size > largest:
+        if self.payload_size + size > largest:
             raise ValueError(
-                f"a heap of more than {largest} bytes is too large for flavour SPEAD-64-{self._address_bits}"
+                f"a heap of more than {largest} bytes is too large for flavour "
+                f"SPEAD-64-{self._flavour.heap_address_bits}"
             )
 
 

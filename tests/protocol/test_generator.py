@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from spead_transport.engine.selection import ENVIRONMENT_VARIABLE
 from spead_transport.protocol import item_group
 from spead_transport.protocol.descriptor import Descriptor
 from spead_transport.protocol.generator import HeapGenerator, ItemGroup
 from spead_transport.protocol.outgoing import Heap
 
 from . import wire
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _with_engine(engine: str) -> Iterator[None]:
+    """Each engine has shortcuts of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT_VARIABLE, engine)
+        yield
 
 
 def _content(heap: Heap) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spead_transport.engine.selection import ENVIRONMENT_VARIABLE
 from spead_transport.protocol import item_group
 from spead_transport.protocol.descriptor import Descriptor
 from spead_transport.protocol.generator import ItemGroup
@@ -21,6 +23,15 @@ from spead_transport.protocol.received import IncompleteHeap
 from ..wire import addressed, immediate
 from . import strategies, wire
 from .strategies import Definition
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _with_engine(engine: str) -> Iterator[None]:
+    """Each engine has shortcuts of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT_VARIABLE, engine)
+        yield
+
 
 U1: dict[str, Any] = {"description": "", "shape": (), "dtype": "u1"}
 

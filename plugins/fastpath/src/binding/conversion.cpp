@@ -67,23 +67,6 @@ SegmentRef segment_of(nb::object object, std::uint8_t *data, std::size_t size) {
     return SegmentRef::take(segment.release());
 }
 
-HeapLayout layout_from_python(nb::handle layout) {
-    HeapLayout out;
-    out.payload_size = number<std::uint64_t>(SPEAD_ATTRIBUTE(layout, "payload_size"));
-    const spead_slice pointers = memory_of(SPEAD_ATTRIBUTE(layout, "pointers"));
-    const auto *first = static_cast<const std::uint64_t *>(pointers.data);
-    out.pointers.assign(first, first + pointers.size / sizeof *first);
-    std::uint64_t total = 0;
-    for (const nb::handle block : nb::cast<nb::tuple>(SPEAD_ATTRIBUTE(layout, "payload"))) {
-        out.payload.push_back(memory_of(block));
-        total += out.payload.back().size;
-    }
-    if (total != out.payload_size)
-        throw std::invalid_argument("the heap's layout says that it has " + std::to_string(out.payload_size) +
-                                    " bytes of payload, but the blocks have " + std::to_string(total));
-    return out;
-}
-
 nb::object batch_to_python(const spead_batch &batch) {
     const Names &names = Names::get();
     std::vector<std::int64_t> offsets;

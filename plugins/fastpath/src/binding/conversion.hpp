@@ -6,7 +6,6 @@
 #include <memory>
 #include <vector>
 
-#include "heap_encoder.hpp"
 #include "owned_batch.hpp"
 #include "segment.hpp"
 #include "spead_transport.h"
@@ -14,9 +13,6 @@
 namespace spead::python {
 
 namespace nb = nanobind;
-
-// The native form of a Python HeapLayout, whose blocks it points to.
-HeapLayout layout_from_python(nb::handle layout);
 
 // A PacketBatch with a copy of the packets, each in one piece.
 nb::object batch_to_python(const spead_batch &batch);

@@ -72,6 +72,7 @@ inline double deadline_after(std::optional<double> timeout) {
 
 inline double time_left(double deadline) { return deadline < 0 ? -1.0 : std::max(0.0, deadline - monotonic_time()); }
 
+void bind_items(nb::module_ &m);
 void bind_endpoints(nb::module_ &m);
 void bind_sending(nb::module_ &m);
 void bind_receiving(nb::module_ &m);

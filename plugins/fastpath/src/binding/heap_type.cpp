@@ -174,6 +174,12 @@ void define_heap_type(nb::module_ &module) {
     module.attr("Heap") = nb::handle(reinterpret_cast<PyObject *>(heap_type));
 }
 
+std::optional<std::span<const std::uint64_t>> pointers_of(nb::handle heap) {
+    // An array in the slot may have been changed, or be another one.
+    if (Py_TYPE(heap.ptr()) != heap_type || slot(heap.ptr(), pointers_slot) || !pending_of(heap.ptr()).received) return std::nullopt;
+    return pending_of(heap.ptr()).pointers.view();
+}
+
 nb::object array_over(SegmentRef segment, std::uint8_t *data, std::size_t size) {
     const Names &names = Names::get();
     if (size == 0) return names.empty(0, names.uint8);

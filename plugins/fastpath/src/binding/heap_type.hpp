@@ -8,6 +8,9 @@
 #include <nanobind/nanobind.h>
 
 #include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
 
 #include "received_heap.hpp"
 
@@ -17,6 +20,9 @@ namespace nb = nanobind;
 
 // Make the type and add it to the module.
 void define_heap_type(nb::module_ &module);
+
+// The item pointers of a heap of this type, as they arrived; nothing if it is none.
+std::optional<std::span<const std::uint64_t>> pointers_of(nb::handle heap);
 
 // An array of the bytes of a segment, which it keeps.
 nb::object array_over(SegmentRef segment, std::uint8_t *data, std::size_t size);

@@ -45,6 +45,7 @@ NB_MODULE(_native, m) {
     load_names();
     nb::register_exception_translator(translate);
     define_heap_type(m);
+    bind_items(m);
     bind_endpoints(m);
     bind_workers(m);
     bind_sending(m);

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "byte_order.hpp"
 #include "conversion.hpp"
+#include "item_classes.hpp"
 #include "packet_header.hpp"
 #include "python_objects.hpp"
 
@@ -14,7 +16,7 @@ namespace spead::python {
 namespace {
 
 // Offsets of the Python classes' slots.
-std::size_t cnt_slot, substream_slot, rate_slot, prepared_slot, repeat_slot;
+std::size_t cnt_slot, substream_slot, rate_slot;
 PyTypeObject *prepared_type = nullptr;
 
 [[noreturn]] void refuse(const std::string &message) {
@@ -54,28 +56,47 @@ bool truth(nb::handle object) {
     return value == 1;
 }
 
+// The memory of a vector of bytes.
+spead_slice bytes_in(nb::handle array) {
+    if (!is_vector(array, NPY_UINT8)) return memory_of(array);
+    return {PyArray_DATA(as_array(array)), static_cast<std::size_t>(PyArray_DIM(as_array(array), 0))};
+}
+
+nb::list list_of(nb::handle heap, std::size_t offset, const char *name) { return nb::cast<nb::list>(attribute(heap, offset, name)); }
+
+// As Heap.layout of Python, but without arrays.
 PreparedHeap prepare(nb::handle heap) {
-    const nb::object layout = SPEAD_ATTRIBUTE(heap, "layout")();
-    const nb::object flavour = SPEAD_ATTRIBUTE(heap, "flavour");
-    PreparedHeap prepared{std::make_shared<const HeapLayout>(layout_from_python(layout)),
-                          nb::cast<unsigned>(SPEAD_ATTRIBUTE(flavour, "heap_address_bits"))};
-    if (truth(SPEAD_ATTRIBUTE(heap, "constant"))) Py_XSETREF(slot(heap.ptr(), prepared_slot), nb::cast(prepared).release().ptr());
+    const ItemClasses &classes = item_classes;
+    auto layout = std::make_shared<HeapLayout>();
+    for (const nb::handle word : list_of(heap, classes.words, "words")) layout->pointers.push_back(nb::cast<std::uint64_t>(word));
+    for (const nb::handle block : list_of(heap, classes.payload, "payload")) {
+        layout->payload.push_back(bytes_in(block));
+        layout->payload_size += layout->payload.back().size;
+    }
+    for (const nb::handle index : list_of(heap, classes.empty_items, "empty_items"))
+        layout->pointers.at(nb::cast<std::size_t>(index)) += layout->payload_size;
+    PreparedHeap prepared{.layout = nullptr, .late_values = {}, .heap_address_bits = 0};
+    for (const nb::handle late : list_of(heap, classes.late_values, "late_values")) {
+        const auto index = nb::cast<std::size_t>(late[0]);
+        prepared.late_values.push_back({index, bytes_in(late[1])});
+        if (index >= layout->pointers.size()) throw std::out_of_range("an immediate value of an item that is not in the heap");
+    }
+    prepared.layout = std::move(layout);
+    prepared.heap_address_bits = nb::cast<unsigned>(SPEAD_ATTRIBUTE(attribute(heap, classes.flavour, "flavour"), "heap_address_bits"));
     return prepared;
 }
 
 // Fill in what a heap itself says.
 void describe(nb::handle heap, OutgoingHeap &out) {
-    const nb::object kept = attribute(heap, prepared_slot, "prepared");
-    if (Py_TYPE(kept.ptr()) == prepared_type) {
-        const PreparedHeap &prepared = *nb::inst_ptr<PreparedHeap>(kept);
-        out.layout = prepared.layout;
-        out.heap_address_bits = prepared.heap_address_bits;
-    } else {
-        const PreparedHeap prepared = prepare(heap);
-        out.layout = prepared.layout;
-        out.heap_address_bits = prepared.heap_address_bits;
+    nb::object kept = attribute(heap, item_classes.prepared, "prepared");
+    if (Py_TYPE(kept.ptr()) != prepared_type) {
+        kept = nb::cast(prepare(heap));
+        Py_XSETREF(slot(heap.ptr(), item_classes.prepared), Py_NewRef(kept.ptr()));
     }
-    out.repeat_pointers = truth(attribute(heap, repeat_slot, "repeat_pointers"));
+    const PreparedHeap &prepared = *nb::inst_ptr<PreparedHeap>(kept);
+    out.layout = prepared.current();
+    out.heap_address_bits = prepared.heap_address_bits;
+    out.repeat_pointers = truth(attribute(heap, item_classes.repeat_pointers, "repeat_pointers"));
 }
 
 // Fill in what a reference says, but for the number; whether that is still to be chosen.
@@ -95,6 +116,14 @@ bool describe_reference(nb::handle reference, std::size_t num_substreams, bool k
 }
 
 }  // namespace
+
+std::shared_ptr<const HeapLayout> PreparedHeap::current() const {
+    if (late_values.empty()) return layout;
+    auto copy = std::make_shared<HeapLayout>(*layout);
+    for (const auto &[pointer, bytes] : late_values)
+        copy->pointers[pointer] |= load_number(static_cast<const std::uint8_t *>(bytes.data), bytes.size);
+    return copy;
+}
 
 NumberedHeaps::NumberedHeaps(nb::object references, nb::handle sequence, std::size_t num_substreams, bool keeps_rate)
     : references_(std::move(references)) {
@@ -147,8 +176,6 @@ void define_numbered_heaps(nb::module_ &module) {
     cnt_slot = offset_of_slot(names.heap_reference, "cnt");
     substream_slot = offset_of_slot(names.heap_reference, "substream_index");
     rate_slot = offset_of_slot(names.heap_reference, "rate");
-    prepared_slot = offset_of_slot(names.heap_to_send, "prepared");
-    repeat_slot = offset_of_slot(names.heap_to_send, "repeat_pointers");
     const auto prepared = nb::class_<PreparedHeap>(module, "PreparedHeap", nb::is_final());
     prepared_type = reinterpret_cast<PyTypeObject *>(prepared.ptr());
     nb::class_<NumberedHeaps>(module, "NumberedHeaps")

@@ -15,8 +15,18 @@ namespace nb = nanobind;
 
 // A heap's layout, kept with the heap until something is added to it.
 struct PreparedHeap {
+    // An immediate value that is read when the heap is sent: big-endian bytes, which the heap keeps.
+    struct LateValue {
+        std::size_t pointer;
+        spead_slice bytes;
+    };
+
     std::shared_ptr<const HeapLayout> layout;
+    std::vector<LateValue> late_values;
     unsigned heap_address_bits;
+
+    // The layout with the values as they are now.
+    std::shared_ptr<const HeapLayout> current() const;
 };
 
 // Look up the classes that heaps to send are made of; to be called once, before anything else here.

@@ -29,6 +29,8 @@ Names::Names()
     : heap(attribute("spead_transport.protocol.received", "Heap")),
       heap_to_send(attribute("spead_transport.protocol.outgoing", "Heap")),
       heap_reference(attribute("spead_transport.engine.send_config", "HeapReference")),
+      item(attribute("spead_transport.protocol.item", "Item")),
+      sent_item(attribute("spead_transport.protocol.shortcuts", "SentItem")),
       incomplete_heap(attribute("spead_transport.protocol.received", "IncompleteHeap")),
       flavour(attribute("spead_transport.protocol.flavour", "Flavour")),
       packet_batch(attribute("spead_transport.protocol.batch", "PacketBatch")),

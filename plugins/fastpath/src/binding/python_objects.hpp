@@ -22,6 +22,8 @@ struct Names {
     nb::object heap;
     nb::object heap_to_send;
     nb::object heap_reference;
+    nb::object item;
+    nb::object sent_item;
     nb::object incomplete_heap;
     nb::object flavour;
     nb::object packet_batch;

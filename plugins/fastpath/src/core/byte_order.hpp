@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -18,6 +19,13 @@ inline std::uint64_t load_word(const std::uint8_t *at) noexcept {
     std::uint64_t word;
     std::memcpy(&word, at, sizeof word);
     return swap_if_little(word);
+}
+
+// An unsigned number of up to eight bytes.
+inline std::uint64_t load_number(const std::uint8_t *at, std::size_t size) noexcept {
+    std::uint64_t number = 0;
+    for (std::size_t i = 0; i < size; i++) number = number << 8 | at[i];
+    return number;
 }
 
 inline void store_word(std::uint8_t *at, std::uint64_t word) noexcept {

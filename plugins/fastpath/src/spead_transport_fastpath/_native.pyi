@@ -1,16 +1,31 @@
 """The compiled module. Not for direct use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spead_transport.engine.interface import Completion, NumberedHeap, ReceivedHeap
 from spead_transport.engine.memory import MemoryAllocator
 from spead_transport.engine.numbering import CntSequence
 from spead_transport.engine.send_config import HeapReferenceList
-from spead_transport.protocol import received
+from spead_transport.protocol import outgoing, received
 from spead_transport.protocol.batch import Bytes, PacketBatch
+from spead_transport.protocol.codec import ByteOrder
+from spead_transport.protocol.item import Item
+from spead_transport.protocol.shortcuts import SentItem
 from spead_transport.transport import PacketReceiver, PacketSender
 
 class Heap(received.Heap): ...
+
+class ItemShortcuts:
+    def __init__(self) -> None: ...
+    def update(
+        self,
+        items: Mapping[int, Item],
+        revision: int,
+        heap: received.Heap | received.IncompleteHeap,
+        new_order: ByteOrder,
+    ) -> dict[str, Item] | None: ...
+    def fill(self, heap: outgoing.Heap, sent: Sequence[SentItem], everything: bool) -> bool: ...
+    def __reduce__(self) -> tuple[type[ItemShortcuts], tuple[()]]: ...
 
 class QueueReader:
     def fileno(self) -> int: ...

@@ -155,6 +155,9 @@ class NativeEngine(Engine):
     def assembler(self, config: ReceiveConfig, ring_config: RingStreamConfig) -> NativeAssembler:
         return NativeAssembler(config, ring_config)
 
+    def shortcuts(self) -> _native.ItemShortcuts:
+        return _native.ItemShortcuts()
+
     def send_runner(self, sender: PacketSender, config: SendConfig, thread_pool: ThreadPool) -> NativeSendRunner:
         return NativeSendRunner(sender, config, thread_pool)
 
