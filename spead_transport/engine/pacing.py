@@ -7,13 +7,11 @@ from typing import Final
 
 __all__ = ["Pacer", "burst_limit"]
 
-#: A sender that wakes up late by so many seconds is not behind: that is how precise a thread's waking is on a machine
-#: that has other things to do.
-_WAKING_SLACK: Final = 1e-3
 #: Seconds after which a stream that sent nothing had nothing to send. A program that sends heap after heap with
 #: blocking calls has nothing to send between two of them, but means to keep the rate.
 _PAUSE: Final = 10e-3
-#: Seconds that the longest burst may stand for, so that rates are kept over much less than a second.
+#: Seconds over which rates are kept. No burst stands for more, and a sender that wakes up late by no more than that is
+#: not behind: so late do threads wake up on a machine that has other things to do.
 _LONGEST_BURST: Final = 5e-3
 
 
@@ -29,7 +27,7 @@ class Pacer:
     which keeps a stream that fell behind from making up for it all at once. Time without anything to send is not
     owed. A stream may be ahead of its clocks by a burst, so that many small heaps take one wait.
 
-    In any time, no more goes out than the burst rate allows in that and another millisecond, and one burst.
+    In any time, no more goes out than the burst rate allows in that and another 5 milliseconds, and one burst.
 
     Parameters
     ----------
@@ -69,4 +67,4 @@ class Pacer:
                 self._burst = 0  # they were waited for
             self._burst += nbytes
             self._due += nbytes / rate
-            self._burst_due = max(self._burst_due, now - _WAKING_SLACK) + nbytes / (rate * self._ratio)
+            self._burst_due = max(self._burst_due, now - _LONGEST_BURST) + nbytes / (rate * self._ratio)

@@ -54,7 +54,8 @@ class StreamConfig:
     max_heaps
         How many heaps may be waiting to be sent.
     burst_rate_ratio
-        A stream that fell behind its rate catches up at so many times the rate (at least 1).
+        A stream that fell behind its rate by more than 5 milliseconds catches up at so many times the rate (at
+        least 1).
     rate_method
         Who keeps the rate.
 

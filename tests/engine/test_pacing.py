@@ -47,6 +47,14 @@ def test_timers_that_are_always_late_do_not_lower_the_rate() -> None:
     assert timeline.times[-1] - timeline.times[0] == pytest.approx(1.0, rel=0.001)
 
 
+def test_threads_that_wake_up_late_do_not_lower_the_rate() -> None:
+    """As on a machine that is busy: later than a burst takes, each time."""
+    timeline = Timeline(Pacer(1.05, 65536), late=4.5e-3)
+    timeline.send(65536, rate=125e6, count=2000)
+    elapsed = timeline.times[-1] - timeline.times[0]
+    assert 1999 * 65536 / elapsed == pytest.approx(125e6, rel=0.01)
+
+
 def test_after_a_stall_the_stream_catches_up_at_the_burst_rate() -> None:
     timeline = Timeline(Pacer(1.25))
     timeline.send(1000, rate=1e6, count=2)
@@ -107,7 +115,7 @@ def test_a_rate_is_kept_to_one_percent_within_a_second(rate: float) -> None:
     st.sampled_from([0, 1000, 65536]),
 )
 def test_bursts_are_bounded(steps: list[tuple[float, int]], ratio: float, burst_size: int) -> None:
-    """However late a sender is, no more goes in any time than the burst rate allows in that and a millisecond."""
+    """However late a sender is, no more goes in any time than the burst rate allows in that and 5 milliseconds."""
     rate = 1e7
     timeline = Timeline(Pacer(ratio, burst_size))
     for late, nbytes in steps:
@@ -117,7 +125,7 @@ def test_bursts_are_bounded(steps: list[tuple[float, int]], ratio: float, burst_
     times = np.array(timeline.times)
     for first in range(len(steps) - 1):
         between = total[first + 1 :] - total[first]
-        allowed = rate * ratio * (times[first + 1 :] - times[first] + 1e-3) + 65536
+        allowed = rate * ratio * (times[first + 1 :] - times[first] + 5e-3) + 65536
         assert (between <= allowed + 1e-3).all()
 
 

@@ -49,6 +49,7 @@ spead_batch OutgoingBatch::view(std::size_t first) const noexcept {
 }
 
 std::uint64_t OutgoingBatch::size_of(std::size_t first, std::size_t last) const noexcept {
+    if (first == 0 && last == packets_.size()) return num_bytes_;
     std::uint64_t size = 0;
     for (; first < last; first++) size += packets_[first].size;
     return size;

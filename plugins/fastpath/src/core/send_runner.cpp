@@ -24,7 +24,7 @@ Error error_of(const std::exception &exception) {
 }  // namespace
 
 SendRunner::SendRunner(Sender sender, const SendConfig &config, Callbacks callbacks)
-    : sender_(std::move(sender)), config_(config), callbacks_(std::move(callbacks)), pacer_(config.burst_rate_ratio) {}
+    : sender_(std::move(sender)), config_(config), callbacks_(std::move(callbacks)), pacer_(config.burst_rate_ratio, config.encoder.burst_size) {}
 
 SendRunner::~SendRunner() {
     if (closed_) return;
@@ -179,10 +179,11 @@ bool SendRunner::next_batch(SendGroup &group) {
 std::optional<Wait> SendRunner::send_some(SendGroup &group) {
     paced_ |= batch_.rate() > 0;
     const double now = paced_ ? monotonic_time() : 0.0;
-    if (const double delay = pacer_.delay(now); paced_ && delay > shortest_wait) return Delay{delay};
+    const std::uint64_t rest = batch_.size_of(batch_sent_, batch_.num_packets());
+    if (const double delay = paced_ ? pacer_.delay(now, rest, batch_.rate()) : 0.0; delay > shortest_wait) return Delay{delay};
     const std::size_t count = sender_.try_send(batch_.view(batch_sent_));
     if (count == 0) return Readable{sender_.fileno()};
-    const std::uint64_t bytes = count == batch_.num_packets() ? batch_.num_bytes() : batch_.size_of(batch_sent_, batch_sent_ + count);
+    const std::uint64_t bytes = batch_.size_of(batch_sent_, batch_sent_ + count);
     if (paced_) pacer_.sent(now, bytes, batch_.rate());
     group.bytes_ += bytes;
     batch_sent_ += count;
