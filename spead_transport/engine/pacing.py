@@ -10,8 +10,8 @@ __all__ = ["Pacer", "burst_limit"]
 #: Seconds after which a stream that sent nothing had nothing to send. A program that sends heap after heap with
 #: blocking calls has nothing to send between two of them, but means to keep the rate.
 _PAUSE: Final = 10e-3
-#: Seconds over which rates are kept. No burst stands for more, and a sender that wakes up late by no more than that is
-#: not behind: so late do threads wake up on a machine that has other things to do.
+#: Seconds over which rates are kept. No burst stands for more, and a sender that wakes up late by no more than that
+#: is not behind: so late do threads wake up on a machine that has other things to do.
 _LONGEST_BURST: Final = 5e-3
 
 
