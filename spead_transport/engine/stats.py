@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Final, Self, TypeVar, overload
+from typing import Any, Final, Self, TypeVar, overload
 
 import attrs
 
@@ -55,7 +55,12 @@ EXTRA_STATS: Final = (
 
 
 class StreamStats(MutableMapping[str, int]):
-    """A snapshot of a stream's statistics: a mapping by name, also readable by index and as attributes."""
+    """A snapshot of a stream's statistics: a mapping by name, also by index and as attributes."""
+
+    __slots__ = ("_config", "_index", "_values")
+    _config: tuple[StreamStatConfig, ...]
+    _index: dict[str, int]
+    _values: list[int]
 
     def __init__(self, config: Iterable[StreamStatConfig], values: Iterable[int] | None = None) -> None:
         self._config = tuple(config)
@@ -88,6 +93,14 @@ class StreamStats(MutableMapping[str, int]):
             return self._values[self._index[name]]
         except KeyError:
             raise AttributeError(f"no statistic is named {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in StreamStats.__slots__:
+            object.__setattr__(self, name, value)
+        elif name in self._index:
+            self[name] = value
+        else:
+            raise AttributeError(f"no statistic is named {name!r}")
 
     def __contains__(self, name: object) -> bool:
         return name in self._index

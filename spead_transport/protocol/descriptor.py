@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any, Final
@@ -26,15 +27,18 @@ _TEXT: Final = [("c", 8)]
 
 
 def check_name(name: str) -> None:
-    """Refuse names that may not be sent.
+    """Refuse names that cannot be sent, and warn of those that not every receiver accepts.
+
+    White space is against the specification (section 5), but there are programs that send it.
 
     Raises
     ------
-    ValueError
-        If there is white space in the name (specification section 5), or a character that is not ASCII.
+    UnicodeEncodeError
+        If there is a character that is not ASCII.
     """
-    if not name.isascii() or any(character.isspace() for character in name):
-        raise ValueError(f"the item name {name!r} may have only ASCII characters, and no white space")
+    name.encode("ascii")
+    if any(character.isspace() for character in name):
+        warnings.warn(f"the item name {name!r} has white space, which SPEAD does not allow", stacklevel=3)
 
 
 def _check_id(_: object, __: object, item_id: int) -> None:
@@ -164,8 +168,8 @@ class Descriptor:
         Raises
         ------
         ValueError
-            If it is not ASCII, or one of the parts is not as a :class:`Descriptor` has it. White space in the name
-            is accepted, because some senders have it.
+            If one of the parts is not as a :class:`Descriptor` has it; :exc:`UnicodeDecodeError` if name or
+            description is not ASCII.
         """
         raw = raw_descriptor
         name, description = raw.name.decode("ascii"), raw.description.decode("ascii")
@@ -182,10 +186,9 @@ class Descriptor:
 
         Raises
         ------
-        ValueError
-            If the name has white space, or name or description has characters that are not ASCII.
+        UnicodeEncodeError
+            If name or description has characters that are not ASCII.
         """
-        check_name(self.name)
         name, description = self.name.encode("ascii"), self.description.encode("ascii")
         if self.format is not None:
             return RawDescriptor(self.id, name, description, self.shape, self.format)

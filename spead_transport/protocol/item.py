@@ -11,6 +11,7 @@ from .batch import Bytes
 from .casting import Casting
 from .codec import ByteOrder, check_order
 from .descriptor import Descriptor
+from .located import located
 from .received import RawItem
 
 __all__ = ["Item"]
@@ -49,6 +50,8 @@ class Item(Descriptor):
 
     @value.setter
     def value(self, new_value: Any) -> None:
+        if new_value is None:
+            raise ValueError(f"the value of item {self.name!r} cannot be set to None")
         # Not through attrs' __setattr__, which takes longer than the rest of an update.
         object.__setattr__(self, "_value", new_value)
         object.__setattr__(self, "version", self.version + 1)
@@ -66,7 +69,7 @@ class Item(Descriptor):
         try:
             return self.codec.encode(self._value, self.casting)
         except ValueError as error:
-            raise ValueError(f"item {self.name!r}: {error}") from error
+            raise located(error, f"item {self.name!r}") from error
 
     def set_from_raw(self, raw_item: RawItem, new_order: ByteOrder = "=") -> None:
         """Take the value from a raw item.

@@ -16,6 +16,7 @@ from .codec import ByteOrder, check_order
 from .constants import DESCRIPTOR_ID, FIRST_AUTO_ID, LAST_RESERVED_ID
 from .descriptor import Descriptor, check_name
 from .item import Item
+from .located import located
 from .numpy_header import Order
 from .raw_descriptor import decode_descriptor
 from .received import Heap, IncompleteHeap
@@ -88,7 +89,7 @@ class ItemGroup:
         Raises
         ------
         ValueError
-            If the description is not valid, or there is white space in the name.
+            If the description is not valid. (White space in the name only makes a warning.)
         """
         check_name(name)
         item_id = self._free_id() if id is None else id
@@ -204,7 +205,7 @@ class ItemGroup:
             for item, value in table.immediate:
                 values.append(item.codec.decode_immediate(value, address_bytes, new_order))
         except ValueError as error:
-            raise ValueError(f"heap {heap.cnt}, item {item and item.name!r}: {error}") from error
+            raise located(error, f"heap {heap.cnt}, item {item and item.name!r}") from error
         for item, value in zip(table.items, values, strict=True):
             item.value = value
         return table.by_name.copy()
@@ -260,7 +261,7 @@ class ItemGroup:
         try:
             descriptor = Descriptor.from_raw(raw, heap.flavour)
         except ValueError as error:
-            raise ValueError(f"heap {heap.cnt}, descriptor of item {raw.id:#x}: {error}") from error
+            raise located(error, f"heap {heap.cnt}, descriptor of item {raw.id:#x}") from error
         old = self._by_id.get(descriptor.id)
         if old is None or not old.same_item(descriptor):
             self._replace(_without_value(descriptor))

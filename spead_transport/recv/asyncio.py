@@ -20,7 +20,8 @@ __all__ = ["ChunkRingbuffer", "Stream", "open_receiver"]
 class Stream(RingStream):
     """A stream of heaps: iterate over it with ``async for``, or await :meth:`get`.
 
-    It is used in one event loop at a time, and is an asynchronous context manager that stops the stream.
+    It is used in one event loop at a time, and is an asynchronous context manager that stops the stream. A plain
+    ``for`` works too, where blocking the loop does not matter: for heaps that have arrived.
     """
 
     def __init__(

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Self, overload
 
+import attrs
+
 from ..engine import get_engine
 from ..engine.chunks import Chunk, ChunkRing, ChunkStreamConfig, ChunkStreamGroupConfig, ChunkWindow
 from ..engine.chunks.config import CHUNK_STATS
@@ -212,7 +214,7 @@ class ChunkStreamRingGroup(ChunkRingPair, Sequence[ChunkStreamGroupMember]):
         self, config: ChunkStreamGroupConfig, data_ringbuffer: ChunkRing, free_ringbuffer: ChunkRing
     ) -> None:
         super().__init__(data_ringbuffer, free_ringbuffer)
-        self._config = config
+        self._config = attrs.evolve(config)
         lossless = config.eviction_mode is ChunkStreamGroupConfig.EvictionMode.LOSSLESS
         self._window = ChunkWindow(config.max_chunks, data_ringbuffer, free_ringbuffer, lossless=lossless)
         self._members: list[ChunkStreamGroupMember] = []
@@ -229,8 +231,8 @@ class ChunkStreamRingGroup(ChunkRingPair, Sequence[ChunkStreamGroupMember]):
 
     @property
     def config(self) -> ChunkStreamGroupConfig:
-        """The settings of the group."""
-        return self._config
+        """A copy of the settings of the group."""
+        return attrs.evolve(self._config)
 
     def emplace_back(
         self,

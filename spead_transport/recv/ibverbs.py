@@ -12,6 +12,10 @@ from ..engine.validators import non_negative
 __all__ = ["UdpIbvConfig"]
 
 
+def _size_or_default(size: int) -> int:
+    return size or UdpIbvConfig.DEFAULT_BUFFER_SIZE
+
+
 @attrs.define(kw_only=True)
 class UdpIbvConfig:
     """Where and how a stream would be received with ibverbs.
@@ -23,7 +27,7 @@ class UdpIbvConfig:
     interface_address
         Address of the network adapter.
     buffer_size
-        Of the receive buffer, in bytes.
+        Of the receive buffer, in bytes; 0 is the default.
     max_size
         Largest packet, in bytes.
     comp_vector, max_poll
@@ -36,7 +40,7 @@ class UdpIbvConfig:
 
     endpoints: Sequence[tuple[str, int]] = attrs.field(factory=list)
     interface_address: str = ""
-    buffer_size: int = attrs.field(default=DEFAULT_BUFFER_SIZE, validator=non_negative)
-    max_size: int = attrs.field(default=DEFAULT_MAX_SIZE, validator=non_negative)
+    buffer_size: int = attrs.field(default=DEFAULT_BUFFER_SIZE, converter=_size_or_default, validator=non_negative)
+    max_size: int = attrs.field(default=DEFAULT_MAX_SIZE, validator=attrs.validators.ge(1))
     comp_vector: int = 0
-    max_poll: int = attrs.field(default=DEFAULT_MAX_POLL, validator=non_negative)
+    max_poll: int = attrs.field(default=DEFAULT_MAX_POLL, validator=attrs.validators.ge(1))

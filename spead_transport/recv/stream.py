@@ -99,6 +99,16 @@ class RingStream(BaseStream):
         """
         return self._runner.get_nowait()
 
+    def __iter__(self) -> Iterator[ReceivedHeap]:
+        """The heaps until the stream ends; waiting for one blocks the thread."""
+        return self._runner.iterate(self)
+
+    def __next__(self) -> ReceivedHeap:
+        try:
+            return self._runner.get(None)
+        except Stopped:
+            raise StopIteration from None
+
 
 class Stream(RingStream):
     """A stream of heaps: iterate over it, or call :meth:`get`. It is a context manager that stops the stream."""
@@ -108,16 +118,6 @@ class Stream(RingStream):
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
-
-    def __iter__(self) -> Iterator[ReceivedHeap]:
-        """The heaps until the stream ends."""
-        return self._runner.iterate(self)
-
-    def __next__(self) -> ReceivedHeap:
-        try:
-            return self._runner.get(None)
-        except Stopped:
-            raise StopIteration from None
 
     def get(self, timeout: float | None = None) -> ReceivedHeap:
         """The next heap; wait for it if there is none.

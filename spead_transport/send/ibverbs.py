@@ -21,6 +21,10 @@ def _hops(_: object, attribute: attrs.Attribute[int], value: object) -> None:
         raise ValueError(f"{attribute.name} must be at most 255, not {value}")
 
 
+def _size_or_default(size: int) -> int:
+    return size or UdpIbvConfig.DEFAULT_BUFFER_SIZE
+
+
 @attrs.define(kw_only=True)
 class UdpIbvConfig:
     """Where and how a stream would be sent with ibverbs.
@@ -32,7 +36,7 @@ class UdpIbvConfig:
     interface_address
         Address of the network adapter.
     buffer_size
-        Of the send buffer, in bytes.
+        Of the send buffer, in bytes; 0 is the default.
     ttl
         How many routers a multicast packet may pass.
     comp_vector, max_poll
@@ -46,10 +50,10 @@ class UdpIbvConfig:
 
     endpoints: Sequence[tuple[str, int]] = attrs.field(factory=list)
     interface_address: str = ""
-    buffer_size: int = attrs.field(default=DEFAULT_BUFFER_SIZE, validator=non_negative)
+    buffer_size: int = attrs.field(default=DEFAULT_BUFFER_SIZE, converter=_size_or_default, validator=non_negative)
     ttl: int = attrs.field(default=1, validator=_hops)
     comp_vector: int = 0
-    max_poll: int = attrs.field(default=DEFAULT_MAX_POLL, validator=non_negative)
+    max_poll: int = attrs.field(default=DEFAULT_MAX_POLL, validator=attrs.validators.ge(1))
     memory_regions: Sequence[Any] = attrs.field(factory=list)
 
 

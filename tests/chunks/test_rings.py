@@ -122,6 +122,9 @@ def test_defaults_are_the_same(package: Any) -> None:
     assert (group.max_chunks, group.eviction_mode) == (2, package.recv.ChunkStreamGroupConfig.EvictionMode.LOSSY)
     assert package.recv.ChunkStreamConfig.DEFAULT_MAX_CHUNKS == 2
     assert package.recv.ChunkStreamGroupConfig.DEFAULT_MAX_CHUNKS == 2
+    group.max_chunks = 4
+    group.eviction_mode = package.recv.ChunkStreamGroupConfig.EvictionMode.LOSSLESS
+    assert group.max_chunks == 4
 
 
 # ------------------------------------------------------------------------------------------------------ only here

@@ -100,14 +100,14 @@ def test_cannot_be_changed() -> None:
         descriptor.name = "other"
 
 
-@pytest.mark.parametrize("name", ["two words", "tab\t", "new\nline", "n\xe9e", "a\u2003b"])
-def test_names_that_may_not_be_sent(name: str) -> None:
-    with pytest.raises(ValueError, match="white space"):
+@pytest.mark.parametrize("name", ["n\xe9e", "a\u2003b"])
+def test_names_that_cannot_be_sent(name: str) -> None:
+    with pytest.raises(UnicodeEncodeError, match="ascii"):
         Heap().add_descriptor(_descriptor(name=name, dtype="u1"))
 
 
 def test_description_that_may_not_be_sent() -> None:
-    with pytest.raises(ValueError, match="ascii"):
+    with pytest.raises(UnicodeEncodeError, match="ascii"):
         Heap().add_descriptor(_descriptor(description="\xe9", dtype="u1"))
 
 

@@ -387,3 +387,15 @@ def test_version_counts_changes() -> None:
     assert (item.version, item.value) == (3, 3)
     item.version += 1
     assert item.version == 4
+
+
+def test_text_that_is_not_ascii_says_what_and_where() -> None:
+    with pytest.raises(UnicodeEncodeError, match="item 'name'"):
+        _item((None,), "h\xe9llo", format=[("c", 8)]).to_buffer()
+
+
+def test_a_value_is_not_taken_away() -> None:
+    item = _item((), 3, dtype="u1")
+    with pytest.raises(ValueError, match="cannot be set to None"):
+        item.value = None
+    assert (item.value, item.version) == (3, 1)

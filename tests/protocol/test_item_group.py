@@ -119,10 +119,19 @@ def test_other_definition_replaces_items_of_that_id_or_name(item_id: int, name: 
     assert new.version == (4 if name == "b" else 2)
 
 
+def test_white_space_in_a_name_is_sent_with_a_warning() -> None:
+    group = item_group.ItemGroup()
+    with pytest.warns(UserWarning, match="'two words' has white space"):
+        item = group.add_item(0x1000, "two words", "", (), "u1", value=3)
+    received = item_group.ItemGroup()
+    received.update(_heap(_descriptor(0x1000, item.name), item))
+    assert list(received) == ["two words"]
+
+
 def test_refused_definitions_change_nothing() -> None:
     group = item_group.ItemGroup()
-    for arguments in ((3, "a", "", (), "u1"), (0x1000, "a b", "", (), "u1"), (0x1000, "a", "", (), "O")):
-        with pytest.raises(ValueError, match=r"Item ID|white space|reference-counted"):
+    for arguments in ((3, "a", "", (), "u1"), (0x1000, "\xe9", "", (), "u1"), (0x1000, "a", "", (), "O")):
+        with pytest.raises(ValueError, match=r"Item ID|ascii|reference-counted"):
             group.add_item(*arguments)
     assert len(group) == 0
 

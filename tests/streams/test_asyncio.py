@@ -12,7 +12,6 @@ import pytest
 
 from spead_transport import ClosedError, Empty, InprocQueue, Stopped, ThreadPool, TransportError, recv, send
 from spead_transport.send import GroupMode, HeapReference, StreamConfig
-from spead_transport.send.asyncio import AsyncStream
 
 from ..items import heap_of
 from ..wire import packet
@@ -20,7 +19,7 @@ from ..wire import packet
 PATIENCE = 30
 
 
-def sender(engine: str, queue: InprocQueue, **config: object) -> AsyncStream:
+def sender(engine: str, queue: InprocQueue, **config: object) -> send.asyncio.InprocStream:
     settings = StreamConfig(**config)  # type: ignore[arg-type]
     return send.asyncio.InprocStream(ThreadPool(), [queue], settings, engine=engine)
 
@@ -42,6 +41,17 @@ async def test_heaps_arrive_in_the_order_of_the_calls(engine: str) -> None:
         assert [heap.cnt async for heap in receiver] == list(range(1, 501))
         with pytest.raises(Stopped):
             await receiver.get()
+
+
+async def test_a_stream_of_heaps_that_have_arrived_is_iterable(engine: str) -> None:
+    queue = InprocQueue()
+    async with sender(engine, queue) as stream:
+        assert stream.queues == [queue]
+        await stream.async_send_heap(heap_of())
+    queue.stop()
+    async with recv.asyncio.Stream(ThreadPool(), engine=engine) as receiver:
+        receiver.add_inproc_reader(queue)
+        assert [heap.cnt for heap in receiver] == [1]
 
 
 async def test_groups(engine: str) -> None:

@@ -221,6 +221,19 @@ def test_a_full_ring_pauses_the_reader_and_loses_nothing(engine: str, worker: bo
         assert [heap.cnt for heap in stream] == list(range(1, 501))
 
 
+@pytest.mark.parametrize("worker", [True, False])
+def test_a_full_ring_is_counted_once_until_there_is_room(engine: str, worker: bool) -> None:
+    from spead_transport_inproc import InprocReceiver
+
+    with recv.Stream(ThreadPool(), ring_config=RingStreamConfig(heaps=4), engine=engine) as stream:
+        stream.add_reader(InprocReceiver(queue_of(*heaps(6))), worker=worker)
+        while not stream.stats["worker_blocked"]:
+            os.sched_yield()
+        assert stream.ringbuffer.size() >= 4
+        assert [heap.cnt for heap in stream] == list(range(1, 7))
+        assert stream.stats["worker_blocked"] == 1
+
+
 def test_an_unread_stream_does_not_block_another_one(engine: str) -> None:
     from spead_transport_inproc import InprocReceiver
 
@@ -324,7 +337,10 @@ def test_statistics(engine: str) -> None:
     with pytest.raises(IndexError):
         stats[1000]
     stats["heaps"] = 5
-    assert dict(stats.items())["heaps"] == 5
+    stats.packets = 7
+    assert (dict(stats.items())["heaps"], stats["packets"]) == (5, 7)
+    with pytest.raises(AttributeError, match="nonsense"):
+        stats.nonsense = 1
     assert [stat.name for stat in stats.config[:9]] == [
         name for name in stats if getattr(stream_stat_indices, name.upper(), None) is not None
     ]

@@ -351,5 +351,9 @@ def test_ibverbs_are_refused_by_name() -> None:
             stream(ThreadPool(), StreamConfig(), config)
     with pytest.raises(ValueError, match="ttl"):
         send.UdpIbvConfig(ttl=256)
+    for made in (send.UdpIbvConfig(buffer_size=0), recv.UdpIbvConfig(buffer_size=0)):
+        assert made.buffer_size == made.DEFAULT_BUFFER_SIZE
+        with pytest.raises(ValueError, match="max_poll"):
+            made.max_poll = -1
     with recv.Stream() as receiver, pytest.raises(TransportError, match="add_udp_reader"):
         receiver.add_udp_ibv_reader(recv.UdpIbvConfig(endpoints=[("239.1.2.3", 7148)]))

@@ -139,9 +139,9 @@ class ChunkStreamConfig:
         return place, list(self.items)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class ChunkStreamGroupConfig:
-    """Settings of a group of streams that fill the same chunks.
+    """Settings of a group of streams that fill the same chunks. A group takes a copy.
 
     Parameters
     ----------

@@ -125,6 +125,10 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
     def _catch_up(self) -> None:
         """Bring the readers that the caller drives to where a worker would have brought them."""
         self._drive(self._capacity)
+        if len(self._ring) >= self._capacity:
+            for reader in self._readers:
+                if reader.worker is None and reader not in self._paused and reader.receiver.readable.wait(0):
+                    self._pause(reader)
 
     def _drive(self, wanted: int) -> None:
         """Drive the readers that have no worker until the ring holds `wanted` heaps or nothing comes."""

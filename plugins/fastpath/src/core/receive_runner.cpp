@@ -118,14 +118,14 @@ int ReceiveRunner::fileno() {
 
 void ReceiveRunner::stop() {
     ReceiveLock lock(receive_mutex_);
-    drive(config_.ring_heaps);
+    catch_up();
     end();
     tell(std::move(lock));
 }
 
 Statistics ReceiveRunner::statistics() {
     ReceiveLock lock(receive_mutex_);
-    drive(config_.ring_heaps);
+    catch_up();
     Statistics result = assembler_.statistics();
     for (const auto &[reason, count] : count_drops()) result.transport_drops += count;
     {
@@ -143,7 +143,7 @@ std::map<std::string, std::uint64_t> ReceiveRunner::drops() {
 
 std::size_t ReceiveRunner::waiting() {
     ReceiveLock lock(receive_mutex_);
-    drive(config_.ring_heaps);
+    catch_up();
     tell(std::move(lock));
     return ring_size();
 }
@@ -178,7 +178,7 @@ ReceiveRunner::Next ReceiveRunner::pop(std::vector<ReceivedHeap> &heaps, std::si
         if (ring_.empty() && !ended_) ring_ready_.clear();
         if (ring_.size() <= config_.ring_heaps / 2) resumed.swap(paused_);
     }
-    for (const auto &reader : resumed) reader->worker->kick(reader);
+    kick(resumed);
     return Next::heap;
 }
 
@@ -200,8 +200,11 @@ std::size_t ReceiveRunner::ring_size() {
 bool ReceiveRunner::pause(Reader &reader) {
     const std::lock_guard lock(ring_mutex_);
     if (ring_.size() < config_.ring_heaps) return false;
-    worker_blocked_++;
-    paused_.push_back(reader.shared_from_this());
+    auto self = reader.shared_from_this();
+    if (std::ranges::find(paused_, self) == paused_.end()) {
+        worker_blocked_++;
+        paused_.push_back(std::move(self));
+    }
     return true;
 }
 
@@ -211,7 +214,13 @@ void ReceiveRunner::resume() {
         const std::lock_guard lock(ring_mutex_);
         resumed.swap(paused_);
     }
-    for (const auto &reader : resumed) reader->worker->kick(reader);
+    kick(resumed);
+}
+
+void ReceiveRunner::kick(const std::vector<std::shared_ptr<Reader>> &readers) {
+    for (const auto &reader : readers) {
+        if (reader->worker) reader->worker->kick(reader);
+    }
 }
 
 // ---------------------------------------------------------------------------------------- with the receive lock held
@@ -222,6 +231,14 @@ void ReceiveRunner::start_reader(const std::shared_ptr<Reader> &reader) {
     } else {
         poller_.add(reader->receiver.fileno());
         caller_drives_ = true;
+    }
+}
+
+// Bring the readers that the caller drives to where a worker would have brought them.
+void ReceiveRunner::catch_up() {
+    drive(config_.ring_heaps);
+    for (const auto &reader : readers_) {
+        if (!reader->worker && wait_readable(reader->receiver.fileno(), 0) == Waited::ready) pause(*reader);
     }
 }
 

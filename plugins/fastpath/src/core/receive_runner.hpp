@@ -75,12 +75,14 @@ private:
     Wait step(Reader &reader) noexcept;
     void start_reader(const std::shared_ptr<Reader> &reader);
     Next pop(std::vector<ReceivedHeap> &heaps, std::size_t most);
+    void catch_up();
     void drive(std::size_t wanted);
     bool receive(Reader &reader) noexcept;
     void push(std::vector<ReceivedHeap> &heaps);
     std::size_t ring_size();
     bool pause(Reader &reader);
     void resume();
+    static void kick(const std::vector<std::shared_ptr<Reader>> &readers);
     void reader_broke(Reader &reader, const Error &error);
     void end_reader(Reader &reader);
     void close_reader(std::shared_ptr<Reader> reader);

@@ -46,9 +46,9 @@ class InprocStream(SyncStream):
         super().__init__(InprocSender(self._queues), config, thread_pool=thread_pool, engine=engine)
 
     @property
-    def queues(self) -> Sequence[InprocQueue]:
+    def queues(self) -> list[InprocQueue]:
         """The queue of each substream."""
-        return self._queues
+        return list(self._queues)
 
 
 class AsyncInprocStream(AsyncStream):
@@ -66,6 +66,6 @@ class AsyncInprocStream(AsyncStream):
         super().__init__(InprocSender(self._queues), config, thread_pool=thread_pool, engine=engine)
 
     @property
-    def queues(self) -> Sequence[InprocQueue]:
+    def queues(self) -> list[InprocQueue]:
         """The queue of each substream."""
-        return self._queues
+        return list(self._queues)
