@@ -53,10 +53,10 @@ async def with_asyncio(sender: send.asyncio.AsyncStream, receiver: recv.asyncio.
     assert_type(await receiver.get(), recv.ReceivedHeap)
     async for received in receiver:
         assert_type(received, recv.ReceivedHeap)
+    for received in receiver:
+        assert_type(received, recv.ReceivedHeap)
 
     sender.send_heap(heap)  # error
-    for _ in receiver:  # error
-        pass
     number: int = sender.async_send_heap(heap)  # error
     print(number)
 
