@@ -77,6 +77,9 @@ private:
         PacketHeader header;
         const spead_slice *slices;
         std::size_t num_slices;
+
+        // The slice that has all of the payload, or its end.
+        const spead_slice &payload() const noexcept { return slices[num_slices - 1]; }
     };
     // Packets [first, last) of a batch, which carry bytes [start, end) of one heap.
     struct Run {
