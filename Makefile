@@ -83,11 +83,12 @@ names: $(STAMP) ## Write the manual's table of spead2's names
 	@$(BIN)/python -m tests.migration.table
 
 .PHONY: bench
-bench: $(STAMP) ## Compare with spead2: some minutes, best on a quiet machine
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(STAMP) ## Compare with spead2 for docs/: some minutes, best on a quiet machine
+	@$(BIN)/python -m benchmarks.source_build
+	$(BIN)/python -m benchmarks --output docs/benchmarks --command "make bench" $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(STAMP) ## The same in less than a minute
+bench-quick: $(STAMP) ## The same in less than a minute, for out/
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 .PHONY: bench-rate

@@ -1,67 +1,154 @@
-"""Who takes part. All have the same names, so that one program measures them all."""
+"""Who takes part. Each has a process of its own, so that they can take turns and none is in another's way."""
 
 from __future__ import annotations
 
-import logging
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
 
 import attrs
-import spead2
-import spead2.recv.asyncio
-import spead2.send.asyncio
 
-import spead_transport
 from spead_transport.engine.selection import ENVIRONMENT_VARIABLE, engine_names
 
-__all__ = ["PEER", "Contender", "contenders", "silenced"]
+from . import source_build
+from .cases import Case
+from .operation import LostError, Sample
+from .worker import LIMIT
+
+__all__ = ["CONTENDERS", "PEERS", "Contender", "Process", "ProcessError"]
+
+_ROOT: Final = Path(__file__).parents[1]
+
+
+class ProcessError(RuntimeError):
+    """A contender failed."""
 
 
 @attrs.frozen
 class Contender:
-    """A library, and one of its engines if it has several."""
+    """A library in some interpreter.
+
+    Parameters
+    ----------
+    name, description
+        Short and long.
+    module
+        What it imports.
+    python
+        The interpreter.
+    engine
+        If it has several, which one.
+    worker
+        Whether threads drain transports that do not need it.
+    """
 
     name: str
-    library: ModuleType
-    engine: str | None = None
+    description: str
+    module: str
+    python: Path = Path(sys.executable)
+    engine: str = ""
+    worker: bool = False
 
-    @contextmanager
-    def selected(self) -> Iterator[ModuleType]:
-        """The library, with the engine chosen."""
-        if self.engine is None:
-            yield self.library
-            return
-        before = os.environ.get(ENVIRONMENT_VARIABLE)
-        os.environ[ENVIRONMENT_VARIABLE] = self.engine
-        try:
-            yield self.library
-        finally:
-            if before is None:
-                del os.environ[ENVIRONMENT_VARIABLE]
-            else:
-                os.environ[ENVIRONMENT_VARIABLE] = before
+    def can(self, case: Case) -> bool:
+        """Whether it takes part in a case."""
+        if self.module == LIMIT:
+            return case.limit is not None
+        return case.drivable or not self.worker
+
+    def missing(self) -> str:
+        """Why it does not take part in anything; empty if it does."""
+        if self.engine and self.engine not in engine_names():
+            return f"the {self.engine} engine is not installed"
+        if not self.python.exists():
+            return f"there is no {self.python}: make bench builds it"
+        return ""
+
+    def start(self) -> Process:
+        """Its process."""
+        return Process(self)
 
 
 #: With whom the others are compared.
-PEER = Contender("spead2", spead2)
+PEERS: Final = ("wheel", "source", LIMIT)
+
+CONTENDERS: Final = (
+    Contender("wheel", "spead2 from PyPI", "spead2"),
+    Contender("source", "spead2 built here from its source", "spead2", source_build.PYTHON),
+    Contender("native", "the native engine", "spead_transport", engine="native"),
+    Contender(
+        "native, worker", "the native engine, drained by a thread", "spead_transport", engine="native", worker=True
+    ),
+    Contender("python", "the Python engine", "spead_transport", engine="python"),
+    Contender(LIMIT, "C without any library: memcpy, or a loop over sockets", LIMIT),
+)
 
 
-def contenders() -> list[Contender]:
-    """The peer, then each engine that is installed."""
-    return [PEER, *(Contender(engine, spead_transport, engine) for engine in engine_names())]
+class Process:
+    """A contender at work. Use it as a context manager.
 
+    Raises
+    ------
+    ProcessError
+        From any method, if the contender fails; with its traceback.
+    """
 
-@contextmanager
-def silenced() -> Iterator[None]:
-    """Nobody logs anything meanwhile: it would cost time."""
-    loggers = [logging.getLogger(contender.library.__name__) for contender in contenders()]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+    def __init__(self, contender: Contender) -> None:
+        self._name = contender.name
+        arguments = [contender.module, *(["worker"] if contender.worker else [])]
+        environment = dict(os.environ)
+        if contender.engine:
+            environment[ENVIRONMENT_VARIABLE] = contender.engine
+        self._process = subprocess.Popen(
+            [str(contender.python), "-m", "benchmarks.worker", *arguments],
+            cwd=_ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def open(self, case: Case) -> None:
+        """Make a case ready."""
+        self._ask({"open": case.name})
+
+    def run(self, times: int) -> Sample:
+        """Do it that many times.
+
+        Raises
+        ------
+        LostError
+            If heaps were lost on the way. The case must be opened anew.
+        """
+        return Sample(**self._ask({"run": times}))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if exc is not None:
+            self._process.kill()
+        self._process.communicate()
+
+    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise ProcessError(f"{self._name}: the process ended with exit code {self._process.wait()}")
+        reply: dict[str, Any] = json.loads(line)
+        if "lost" in reply:
+            raise LostError(f"{self._name}: {reply['lost']}")
+        if "error" in reply:
+            raise ProcessError(f"{self._name}: {reply['error']}")
+        return reply

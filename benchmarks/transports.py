@@ -20,8 +20,8 @@ from spead_transport.engine import engine_names
 from spead_transport.testing import TransportUnderTest
 from spead_transport.transport import get_transport_class
 
-from .cases import Operate
-from .measure import measure_limit
+from .measure import rehearse
+from .operation import Operation
 
 __all__ = ["carry", "compare", "main"]
 
@@ -31,7 +31,7 @@ _WINDOW: Final = 2  #: heaps under way at a time, so that memory is used again a
 
 
 @contextmanager
-def carry(scheme: str, engine: str) -> Iterator[Operate]:
+def carry(scheme: str, engine: str) -> Iterator[Operation]:
     """One thread sends heap by heap, the other receives."""
     group = send.ItemGroup()
     value = np.arange(_HEAP_SIZE).astype(np.uint8)
@@ -51,24 +51,26 @@ def carry(scheme: str, engine: str) -> Iterator[Operate]:
                 window.acquire()
                 outgoing.send_heap(heap)
 
-        def operate(n: int) -> None:
+        def run(n: int) -> None:
             sending = executor.submit(send_heaps, n)
             for _ in range(n):
                 incoming.get(timeout=10)
                 window.release()
             sending.result()
 
-        yield operate
+        yield Operation(run)
 
 
 def compare(schemes: Sequence[str], engine: str, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Bytes per second of each transport in each round; they take turns, forwards and backwards."""
     rates: dict[str, list[float]] = {scheme: [] for scheme in schemes}
     with ExitStack() as stack:
-        operate = {scheme: stack.enter_context(carry(scheme, engine)) for scheme in schemes}
+        operations = {scheme: stack.enter_context(carry(scheme, engine)) for scheme in schemes}
+        times = {scheme: rehearse(operation.measure, seconds) for scheme, operation in operations.items()}
         for i in range(rounds):
             for scheme in schemes if i % 2 == 0 else reversed(schemes):
-                rates[scheme].append(measure_limit(operate[scheme], 1, seconds).median * _HEAP_SIZE)
+                sample = operations[scheme].measure(times[scheme])
+                rates[scheme].append(sample.times * _HEAP_SIZE / sample.seconds)
     return rates
 
 

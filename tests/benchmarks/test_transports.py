@@ -9,9 +9,9 @@ from benchmarks.transports import carry, compare, main
 
 @pytest.mark.parametrize("scheme", ["inproc", "cqueue"])
 def test_heaps_are_carried(scheme: str, engine: str) -> None:
-    with carry(scheme, engine) as operate:
-        operate(1)
-        operate(5)
+    with carry(scheme, engine) as operation:
+        operation.run(1)
+        operation.run(5)
 
 
 def test_each_has_its_turn_in_each_round(engine: str) -> None:
