@@ -230,7 +230,7 @@ class BaseStream:
         acceptor
             A listening socket; it is duplicated, and switched to non-blocking mode.
         max_size
-            Largest packet, in bytes; what claims to be larger is skipped as junk.
+            Largest packet, in bytes; larger ones are counted as truncated and skipped.
         buffer_size
             Size of the socket's receive buffer, in bytes; 0 leaves it to the system.
         bind_hostname

@@ -11,11 +11,13 @@ from typing import Final
 
 import numpy as np
 
-from ..protocol.batch import Bytes, PacketBatch
-from ..protocol.packets import frame_packets
+from ..protocol.batch import Bytes, Offsets, PacketBatch
+from ..protocol.packets import frame_packets, oversized
 
 __all__ = ["PacketFramer", "PacketWriter"]
 
+#: The fixed part of a packet's header, in bytes.
+_HEADER_BYTES: Final = 8
 #: Bytes read at a time at most, which stay in the processor's cache.
 _BLOCK_BYTES: Final = 1 << 20
 #: Bytes written at a time: about what a socket takes, so that little is prepared in vain.
@@ -31,7 +33,8 @@ class PacketFramer:
     """Finds the packets in bytes that are read piece by piece. They stay where they were read to: nothing is copied.
 
     Bytes that cannot start a packet are handed out in packets of 8 bytes, so that they are counted as rejected, and
-    the search goes on behind them. ::
+    the search goes on behind them. Of a packet that is too large the first 8 bytes are handed out, to be counted as
+    truncated, and the others skipped. ::
 
         count = connection.recv_into(framer.room())
         batch = framer.packets(count) if count else framer.rest()
@@ -39,7 +42,7 @@ class PacketFramer:
     Parameters
     ----------
     max_packet_size
-        Bytes that claim to start a larger packet, in bytes, are taken for junk: a claim must not fill the memory.
+        The largest packet that is kept until it is complete, in bytes: a claim must not fill the memory.
     """
 
     def __init__(self, max_packet_size: int) -> None:
@@ -48,6 +51,8 @@ class PacketFramer:
         # What has been read and not handed out: the beginning of a packet.
         self._start = 0
         self._end = 0
+        #: How many bytes of a packet that is too large are still to come.
+        self._skip = 0
 
     def room(self) -> memoryview:
         """Where to read the next bytes to; never empty. The last batch is not valid any more."""
@@ -62,10 +67,24 @@ class PacketFramer:
     def packets(self, count: int) -> PacketBatch:
         """The packets that are complete, now that `count` bytes were read into the room. Valid until :meth:`room`."""
         self._end += count
-        offsets, sizes = frame_packets(self._block[: self._end], self._start, max_packet_size=self._max_packet_size)
+        data = self._block[: self._end]
+        found = [self._frame(data)]
+        while claim := oversized(data, self._start, self._max_packet_size):
+            found.append((np.array([self._start]), np.array([_HEADER_BYTES])))
+            self._skip = claim
+            found.append(self._frame(data))
+        offsets, sizes = found[0] if len(found) == 1 else map(np.concatenate, zip(*found, strict=True))
+        return PacketBatch(self._block, offsets, sizes)
+
+    def _frame(self, data: Bytes) -> tuple[Offsets, Offsets]:
+        """Skip what is to be skipped, and go on to the next packet that is incomplete or too large."""
+        skipped = min(self._skip, len(data) - self._start)
+        self._start += skipped
+        self._skip -= skipped
+        offsets, sizes = frame_packets(data, self._start, max_packet_size=self._max_packet_size)
         if len(offsets):
             self._start = int(offsets[-1] + sizes[-1])
-        return PacketBatch(self._block, offsets, sizes)
+        return offsets, sizes
 
     def rest(self) -> PacketBatch:
         """What is left if no more bytes come: an incomplete packet, which is counted as such, or nothing."""

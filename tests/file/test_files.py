@@ -139,10 +139,7 @@ def test_packets_may_be_as_large_as_is_allowed(path: Path) -> None:
     write(path, batch)
     found = read(path, max_packet_size=1000)
     packets = bytes_of(batch)
-    assert found[0] == packets[0]
-    assert found[-1] == packets[2]
-    assert packets[1] not in found
-    assert b"".join(found) == b"".join(packets)
+    assert found == [packets[0], packets[1][:8], packets[2]]
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

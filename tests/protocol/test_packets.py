@@ -19,6 +19,7 @@ from spead_transport.protocol.packets import (
     decode_packet,
     encode_heap,
     frame_packets,
+    oversized,
     plan_packets,
 )
 from spead_transport.protocol.rejection import PacketError, Rejection
@@ -354,7 +355,14 @@ def test_what_cannot_start_a_packet_that_large() -> None:
     assert _frames(_GOOD * 3, max_packet_size=len(_GOOD)) == [
         (len(_GOOD) * number, len(_GOOD)) for number in range(3)
     ]
-    assert _frames(_GOOD, max_packet_size=len(_GOOD) - 1)[0] == (0, 8)
+
+
+def test_packets_too_large_end_the_search() -> None:
+    assert _frames(_GOOD, max_packet_size=len(_GOOD) - 1) == []
+    data = wire.to_bytes(_GOOD)
+    assert oversized(data, 0, len(_GOOD) - 1) == len(_GOOD)
+    assert oversized(data, 0, len(_GOOD)) == 0
+    assert [oversized(data[:size], 0, 50) for size in (7, 8, 39)] == [0, 0, 0]
 
 
 def test_packets_alike_but_for_their_sizes() -> None:

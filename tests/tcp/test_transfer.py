@@ -153,7 +153,6 @@ def claims() -> list[bytes]:
     mandatory = [immediate(HEAP_CNT_ID, 1), immediate(HEAP_LENGTH_ID, 1 << 38), immediate(PAYLOAD_OFFSET_ID, 0)]
     return [
         raw_packet([*mandatory, immediate(PAYLOAD_LENGTH_ID, 1 << 38)]),
-        raw_packet([*mandatory, immediate(PAYLOAD_LENGTH_ID, 65536)]),
         raw_packet([immediate(PAYLOAD_LENGTH_ID, (1 << 56) - 1, 56)], bits=56),
         struct.pack(">BBBBHH", 0x53, 4, 3, 5, 0, 0xFFFF),
     ]
@@ -164,6 +163,13 @@ def test_a_claim_is_not_waited_for(claim: bytes) -> None:
     with listen() as receiver, connect_raw(receiver) as peer:
         peer.sendall(claim + PACKETS[0])
         assert receive(receiver, len(claim) // 8 + 1)[-1] == PACKETS[0]
+
+
+def test_packets_too_large_are_skipped_with_the_packets_in_them() -> None:
+    large = raw_packet([immediate(PAYLOAD_LENGTH_ID, 100 * len(PACKETS[0]))], PACKETS[0] * 100)
+    with listen(max_packet_size=1000) as receiver, connect_raw(receiver) as peer:
+        peer.sendall(large + PACKETS[1])
+        assert receive(receiver, 2) == [large[:8], PACKETS[1]]
 
 
 def test_memory_stays_bounded() -> None:

@@ -109,7 +109,16 @@ def test_a_truncated_packet_is_handed_out_at_the_end(cut: int) -> None:
     assert frame(sent[0] + sent[1][:cut]) == [sent[0], sent[1][:cut]]
 
 
-def test_a_claim_beyond_the_limit_is_junk() -> None:
+@given(steps=_STEPS)
+def test_packets_too_large_are_skipped_with_the_packets_in_them(steps: list[int]) -> None:
+    good, *inner = bytes_of(make_batch([100, 200, 300]))
+    large = raw_packet([immediate(PAYLOAD_LENGTH_ID, 3000)], (b"".join(inner) * 6))
+    assert frame(good + large + large + good, steps, max_packet_size=1000) == [good, large[:8], large[:8], good]
+    assert frame(large[:-1], steps, max_packet_size=1000) == [large[:8]]
+    assert frame(large + good, steps, max_packet_size=len(large)) == [large, good]
+
+
+def test_a_claim_that_is_not_believed_is_junk() -> None:
     good = bytes_of(make_batch([100]))[0]
     claim = raw_packet([immediate(PAYLOAD_LENGTH_ID, 1 << 39)])
     many_items = struct.pack(">BBBBHH", 0x53, 4, 3, 5, 0, 0xFFFF)

@@ -50,7 +50,7 @@ class FileConfig(TransportConfig):
     )
     max_packet_size: int = option(
         16 << 20,
-        "receiving: what claims to be a larger packet is skipped as junk",
+        "receiving: a larger packet is counted as truncated and skipped",
         unit="bytes",
         validator=attrs.validators.in_(range(1, 1 << 30)),
     )

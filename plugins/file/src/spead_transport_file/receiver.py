@@ -32,7 +32,7 @@ class FileReceiver(PacketReceiver):
     follow
         What happens at the end of a regular file; see :class:`FileConfig`.
     max_packet_size
-        What claims to be a larger packet is skipped, in bytes.
+        A larger packet is counted as truncated and skipped, in bytes.
 
     Raises
     ------

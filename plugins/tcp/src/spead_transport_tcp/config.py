@@ -65,7 +65,7 @@ class TcpConfig(TransportConfig):
     )
     max_packet_size: int = option(
         MAX_PACKET_SIZE,
-        "receiving: what claims to be a larger packet is skipped as junk",
+        "receiving: a larger packet is counted as truncated and skipped",
         unit="bytes",
         validator=attrs.validators.in_(range(1, 1 << 30)),
     )

@@ -66,7 +66,7 @@ class TcpReceiver(PacketReceiver):
     connections
         How many senders are expected; 0 for any number.
     max_packet_size
-        What claims to be a larger packet is skipped, in bytes.
+        A larger packet is counted as truncated and skipped, in bytes.
     keepalive
         After how many seconds without traffic to find out whether a sender is still there; 0 does not.
     """
