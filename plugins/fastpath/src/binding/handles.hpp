@@ -4,12 +4,12 @@
 #include <nanobind/nanobind.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "copy.hpp"
 #include "event.hpp"
 #include "memory_sender.hpp"
 #include "packet_queue.hpp"
@@ -48,9 +48,11 @@ struct StoreHandle {
         for (const MemorySender::Piece &piece : pieces) size += piece.size;
         nb::bytes result = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
         if (!result.is_valid()) nb::raise_python_error();
-        char *target = PyBytes_AS_STRING(result.ptr());
+        auto *target = reinterpret_cast<std::uint8_t *>(PyBytes_AS_STRING(result.ptr()));
+        // What does not fit in a core's cache would only drive out of it what is yet to be copied.
+        const CopyMethod method = size > (std::size_t{1} << 20) ? CopyMethod::nontemporal : CopyMethod::standard;
         for (const MemorySender::Piece &piece : pieces) {
-            std::memcpy(target, piece.memory.data(), piece.size);
+            copy_bytes(target, piece.memory.data(), piece.size, method);
             target += piece.size;
         }
         return result;
