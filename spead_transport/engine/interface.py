@@ -17,13 +17,14 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from ..errors import Stopped
 from ..protocol.batch import PacketBatch
+from ..protocol.outgoing import Heap as OutgoingHeap
 from ..protocol.received import Heap, IncompleteHeap
 from ..protocol.shortcuts import NoShortcuts, Shortcuts
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
 from .chunks import ChunkStreamConfig, ChunkWindow
 from .numbering import CntSequence, NumberedHeap
-from .send_config import GroupMode, HeapReferenceList
+from .send_config import GroupMode, HeapReference, HeapReferenceList
 from .stats import StreamStats
 from .thread_pool import ThreadPool
 
@@ -43,8 +44,8 @@ __all__ = [
 ReceivedHeap: TypeAlias = Heap | IncompleteHeap
 #: Whether a stream ends with the first of its readers that ends, or with the last.
 EndPolicy: TypeAlias = Literal["any", "all"]
-#: Told how many bytes went out, and what went wrong, if anything did.
-Completion: TypeAlias = Callable[[int, Exception | None], None]
+#: Told what was submitted, how many bytes of it went out, and what went wrong, if anything did.
+Completion: TypeAlias = Callable[[Any, int, Exception | None], None]
 #: Numbered heaps, in whatever form an engine wants them.
 NumberedT = TypeVar("NumberedT", bound=Sized)
 
@@ -111,6 +112,21 @@ class SendRunner(ABC, Generic[NumberedT]):
             If there are none, or a heap cnt or substream index is out of range (``EINVAL``). No number is used up.
         """
 
+    def number_one(
+        self, heap: OutgoingHeap, cnt: int, substream_index: int, rate: float, sequence: CntSequence
+    ) -> NumberedT:
+        """The same for one heap.
+
+        Raises
+        ------
+        TypeError
+            If `heap` is no heap to send.
+        OSError
+            As :meth:`number`.
+        """
+        reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
+        return self.number(HeapReferenceList((reference,)), sequence)
+
     @abstractmethod
     def send(self, heaps: NumberedT, mode: GroupMode, timeout: float | None) -> int:
         """Send a group of heaps, driven by the caller, after everything that was submitted before.
@@ -133,11 +149,11 @@ class SendRunner(ABC, Generic[NumberedT]):
         """
 
     @abstractmethod
-    def submit(self, heaps: NumberedT, mode: GroupMode, completion: Completion) -> None:
+    def submit(self, heaps: NumberedT, mode: GroupMode, completion: Completion, token: object) -> None:
         """Send a group of heaps, as far as it goes without waiting in the call, and from a worker thereafter.
 
-        `completion` is called once, in this call or from a worker; it must not block. Never raises for what
-        happens while sending: that goes to `completion`.
+        `completion` is called once, with `token`, in this call or from a worker; it must not block. Never raises for
+        what happens while sending: that goes to `completion`.
         """
 
     @abstractmethod

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .._lazy import lazy_names
 from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, StreamConfig
@@ -16,6 +16,7 @@ from ..protocol.outgoing import Heap
 from ..transport import PacketSender
 from .ibverbs import UdpIbvConfig
 from .opening import SenderTarget, packet_sender
+from .statistics import SenderStatistics, Tally
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from spead_transport_udp.asyncio import UdpStream
 
 __all__ = ["AsyncStream", "InprocStream", "TcpStream", "UdpIbvStream", "UdpStream", "open_sender"]
+
+_SERIAL: Final = GroupMode.SERIAL
 
 
 class AsyncStream(Stream):
@@ -42,7 +45,7 @@ class AsyncStream(Stream):
         engine: str | None = None,
     ) -> None:
         super().__init__(sender, config, thread_pool=thread_pool, engine=engine)
-        self._completions = _Completions()
+        self._completions = _Completions(self._tally)
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,8 +80,14 @@ class AsyncStream(Stream):
             :exc:`BlockingIOError`, in particular, if ``max_heaps`` heaps are waiting already. Cancelling it does
             not keep the heap from being sent.
         """
-        reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
-        return self._submit(HeapReferenceList((reference,)), GroupMode.SERIAL)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        try:
+            numbered = self._runner.number_one(heap, cnt, substream_index, rate, self._cnts)
+        except OSError as error:
+            future.set_exception(error)
+        else:
+            self._submit(numbered, 1, _SERIAL, future)
+        return future
 
     def async_send_heaps(
         self, heaps: Iterable[HeapReference] | HeapReferenceList, mode: GroupMode
@@ -97,25 +106,24 @@ class AsyncStream(Stream):
         TypeError
             If a member is no :class:`HeapReference`.
         """
-        return self._submit(HeapReferenceList.of(heaps), mode)
-
-    def _submit(self, heaps: HeapReferenceList, mode: GroupMode) -> asyncio.Future[int]:
+        checked = HeapReferenceList.of(heaps)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
-            numbered = self._runner.number(heaps, self._cnts)
+            numbered = self._runner.number(checked, self._cnts)
         except OSError as error:
             future.set_exception(error)
-            return future
-        tally, completions = self._tally, self._completions
-        tally.begin(len(heaps))
-        completions.expect()
-
-        def complete(nbytes: int, error: Exception | None) -> None:
-            tally.end(len(heaps), nbytes, error)
-            completions.complete(future, nbytes, error)
-
-        self._runner.submit(numbered, mode, complete)
+        else:
+            self._submit(numbered, len(checked), mode, future)
         return future
+
+    def _submit(self, numbered: Any, num_heaps: int, mode: GroupMode, future: asyncio.Future[int]) -> None:
+        self._tally.begin(num_heaps)
+        self._completions.expected += 1
+        self._runner.submit(numbered, mode, self._completions.complete, (future, num_heaps))
+
+    def statistics(self) -> SenderStatistics:
+        self._completions.collect()
+        return super().statistics()
 
     def flush(self, timeout: float | None = None) -> None:
         """Block until everything is sent or failed. The event loop stands still meanwhile.
@@ -155,24 +163,29 @@ class _Completions:
     A future is never done before the loop had a turn, so that a task which sends without end lets others run.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._expected = 0
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        #: How many completions there will be, of all so far.
+        self.expected = 0
         self._completed = 0
-        self._ready: list[tuple[asyncio.Future[int], int, Exception | None]] = []
+        # What was reported (any thread appends to it), and what of that was counted.
+        self._reported: deque[tuple[asyncio.Future[int], int, int, Exception | None]] = deque()
+        self._counted: deque[tuple[asyncio.Future[int], int, Exception | None]] = deque()
+        self._counting = threading.Lock()
+        #: Which loop will look at them.
+        self._scheduled_in: asyncio.AbstractEventLoop | None = None
         self._flushing: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    def expect(self) -> None:
-        """One more completion will come."""
-        self._expected += 1
-
-    def complete(self, future: asyncio.Future[int], nbytes: int, error: Exception | None) -> None:
+    def complete(self, token: tuple[asyncio.Future[int], int], nbytes: int, error: Exception | None) -> None:
         """For the engine, from any thread."""
-        with self._lock:
-            self._ready.append((future, nbytes, error))
-            if len(self._ready) > 1:
-                return
+        future, num_heaps = token
+        self._reported.append((future, num_heaps, nbytes, error))
         loop = future.get_loop()
+        if self._scheduled_in is not loop:
+            self._schedule_in(loop)
+
+    def _schedule_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled_in = loop
         try:
             if _running_loop() is loop:
                 loop.call_soon(self._resolve)
@@ -181,31 +194,54 @@ class _Completions:
         except RuntimeError:
             if not loop.is_closed():
                 raise
-            with self._lock:  # nobody can be waiting for a future of a closed loop
-                self._completed += len(self._ready)
-                self._ready.clear()
+            self._scheduled_in = None
+            self.collect()
+
+    def collect(self) -> None:
+        """Count what was reported."""
+        with self._counting:
+            heaps = total = 0
+            while self._reported:
+                future, num_heaps, nbytes, error = self._reported.popleft()
+                if error is None:
+                    heaps += num_heaps
+                    total += nbytes
+                else:
+                    self._tally.end(num_heaps, nbytes, error)
+                self._completed += 1
+                self._counted.append((future, nbytes, error))
+            if heaps:
+                self._tally.end(heaps, total, None)
 
     def _resolve(self) -> None:
-        with self._lock:
-            ready, self._ready = self._ready, []
-            self._completed += len(ready)
-        for future, nbytes, error in ready:
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(nbytes)
-            else:
-                future.set_exception(error)
+        self._scheduled_in = None  # before looking: what is reported from now on may be missed here
+        self.collect()
+        while self._counted:
+            _settle(*self._counted.popleft())
         while self._flushing and self._flushing[0][0] <= self._completed:
             _, flushed = self._flushing.popleft()
             if not flushed.done():
                 flushed.set_result(None)
 
     async def all_so_far(self) -> None:
-        if self._completed < self._expected:
+        if self._completed < self.expected:
             flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._flushing.append((self._expected, flushed))
+            self._flushing.append((self.expected, flushed))
             await flushed
+
+
+def _settle(future: asyncio.Future[int], nbytes: int, error: Exception | None) -> None:
+    if future.done():
+        return
+    try:
+        if error is None:
+            future.set_result(nbytes)
+        else:
+            future.set_exception(error)
+    except RuntimeError:
+        if not future.get_loop().is_closed():
+            raise
+        # Whoever waited for it is gone, with the loop that was used before this one.
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

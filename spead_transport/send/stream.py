@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -133,8 +133,8 @@ class SyncStream(Stream):
         ValueError
             If the packet size is too small for the heap, or the heap too large for its flavour.
         """
-        reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
-        return self._send(HeapReferenceList((reference,)), GroupMode.SERIAL, timeout)
+        numbered = self._runner.number_one(heap, cnt, substream_index, rate, self._cnts)
+        return self._send(numbered, 1, GroupMode.SERIAL, timeout)
 
     def send_heaps(
         self,
@@ -166,17 +166,17 @@ class SyncStream(Stream):
         OSError
             If there are no heaps; and as for :meth:`send_heap`.
         """
-        return self._send(HeapReferenceList.of(heaps), mode, timeout)
+        checked = HeapReferenceList.of(heaps)
+        return self._send(self._runner.number(checked, self._cnts), len(checked), mode, timeout)
 
-    def _send(self, heaps: HeapReferenceList, mode: GroupMode, timeout: float | None) -> int:
-        numbered = self._runner.number(heaps, self._cnts)
-        self._tally.begin(len(heaps))
+    def _send(self, numbered: Any, num_heaps: int, mode: GroupMode, timeout: float | None) -> int:
+        self._tally.begin(num_heaps)
         try:
             nbytes = self._runner.send(numbered, mode, timeout)
         except BaseException as error:
-            self._tally.end(len(heaps), 0, error)
+            self._tally.end(num_heaps, 0, error)
             raise
-        self._tally.end(len(heaps), nbytes, None)
+        self._tally.end(num_heaps, nbytes, None)
         return nbytes
 
     def flush(self, timeout: float | None = None) -> None:

@@ -38,6 +38,7 @@ class _Group:
     num_heaps: int
     batches: Iterator[tuple[PacketBatch, float]]
     completion: Completion | None
+    token: object
     #: What of the current batch is still to be sent, and at which rate.
     rest: PacketBatch | None = None
     rate: float = 0.0
@@ -81,7 +82,7 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
 
     def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
         deadline = None if timeout is None else time.monotonic() + timeout
-        group = self._make_group(heaps, mode, None)
+        group = _Group(len(heaps), self._encoder.encode(heaps, mode), None, None)
         with self._lock:
             self._enqueue(group)
         try:
@@ -98,13 +99,13 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
             raise group.error
         return group.nbytes
 
-    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion) -> None:
-        group = self._make_group(heaps, mode, completion)
+    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion, token: object) -> None:
+        group = _Group(len(heaps), self._encoder.encode(heaps, mode), completion, token)
         with self._lock:
             try:
                 self._enqueue(group)
             except OSError as error:
-                completion(0, error)
+                completion(token, 0, error)
                 return
             if not self._driven and self._pump() is not None:
                 self._drive_in_background()
@@ -134,9 +135,6 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
             return PAUSED if wait is None else wait
 
     # -------------------------------------------------------------------------------------- with the lock held
-
-    def _make_group(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion | None) -> _Group:
-        return _Group(len(heaps), self._encoder.encode(heaps, mode), completion)
 
     def _enqueue(self, group: _Group) -> None:
         if self._closed:
@@ -220,7 +218,7 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
         if not self._groups:
             self._idle.notify_all()
         if group.completion is not None:
-            group.completion(group.nbytes, error)
+            group.completion(group.token, group.nbytes, error)
 
     # -------------------------------------------------------------------------------------------------- waiting
 

@@ -1,5 +1,6 @@
 #include "numbered_heaps.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 #include <string>
@@ -99,20 +100,20 @@ void describe(nb::handle heap, OutgoingHeap &out) {
     out.repeat_pointers = truth(attribute(heap, item_classes.repeat_pointers, "repeat_pointers"));
 }
 
-// Fill in what a reference says, but for the number; whether that is still to be chosen.
-bool describe_reference(nb::handle reference, std::size_t num_substreams, bool keeps_rate, OutgoingHeap &out) {
-    const nb::object index = attribute(reference, substream_slot, "substream_index");
-    const std::int64_t destination = integer(index);
+// Fill in how a heap is sent, but for the number; whether that is still to be chosen.
+bool describe_sending(nb::handle cnt, nb::handle substream_index, nb::handle rate, std::size_t num_substreams, bool keeps_rate,
+                      OutgoingHeap &out) {
+    const std::int64_t destination = integer(substream_index);
     if (destination < 0 || static_cast<std::uint64_t>(destination) >= num_substreams)
-        refuse("substream_index " + text_of(index) + " is out of range: there are " + std::to_string(num_substreams) + " substreams");
+        refuse("substream_index " + text_of(substream_index) + " is out of range: there are " + std::to_string(num_substreams) +
+               " substreams");
     out.destination = static_cast<std::size_t>(destination);
-    const nb::object number = attribute(reference, cnt_slot, "cnt");
-    const std::int64_t cnt = integer(number);
-    if (cnt > 0 && static_cast<std::uint64_t>(cnt) > address_mask(out.heap_address_bits))
-        refuse("heap cnt " + text_of(number) + " does not fit the flavour's " + std::to_string(out.heap_address_bits) + " bits");
-    out.rate = keeps_rate ? real(attribute(reference, rate_slot, "rate")) : -1.0;
-    out.cnt = cnt < 0 ? 0 : static_cast<std::uint64_t>(cnt);
-    return cnt < 0;
+    const std::int64_t number = integer(cnt);
+    if (number > 0 && static_cast<std::uint64_t>(number) > address_mask(out.heap_address_bits))
+        refuse("heap cnt " + text_of(cnt) + " does not fit the flavour's " + std::to_string(out.heap_address_bits) + " bits");
+    out.rate = keeps_rate ? real(rate) : -1.0;
+    out.cnt = number < 0 ? 0 : static_cast<std::uint64_t>(number);
+    return number < 0;
 }
 
 }  // namespace
@@ -134,14 +135,31 @@ NumberedHeaps::NumberedHeaps(nb::object references, nb::handle sequence, std::si
     if (heaps.size() != size_) throw std::invalid_argument("a HeapReferenceList with more or fewer heaps than references");
     heaps_.resize(size_);
     std::vector<bool> unnumbered(size_);
-    std::size_t count = 0;
     for (std::size_t i = 0; i < size_; i++) {
         OutgoingHeap &out = heaps_[i];
+        const nb::handle member = members[i];
         describe(heaps[i], out);
-        unnumbered[i] = describe_reference(members[i], num_substreams, keeps_rate, out);
-        count += unnumbered[i];
+        unnumbered[i] = describe_sending(attribute(member, cnt_slot, "cnt"), attribute(member, substream_slot, "substream_index"),
+                                         attribute(member, rate_slot, "rate"), num_substreams, keeps_rate, out);
         payload_size_ += out.layout->payload_size;
     }
+    take_numbers(sequence, unnumbered);
+}
+
+NumberedHeaps::NumberedHeaps(nb::object heap, nb::handle cnt, nb::handle substream_index, nb::handle rate, nb::handle sequence,
+                             std::size_t num_substreams, bool keeps_rate)
+    : references_(std::move(heap)), heaps_(1), size_(1) {
+    if (!PyObject_TypeCheck(references_.ptr(), item_classes.heap_to_send))
+        throw nb::type_error(("heap must be a send.Heap, not " + std::string(Py_TYPE(references_.ptr())->tp_name)).c_str());
+    describe(references_, heaps_[0]);
+    const bool unnumbered = describe_sending(cnt, substream_index, rate, num_substreams, keeps_rate, heaps_[0]);
+    payload_size_ = heaps_[0].layout->payload_size;
+    take_numbers(sequence, {unnumbered});
+}
+
+// Number the heaps that have no number yet.
+void NumberedHeaps::take_numbers(nb::handle sequence, const std::vector<bool> &unnumbered) {
+    const auto count = std::count(unnumbered.begin(), unnumbered.end(), true);
     if (count == 0) return;
     const auto taken = nb::cast<nb::tuple>(SPEAD_ATTRIBUTE(sequence, "take")(count));
     auto cnt = nb::cast<std::uint64_t>(taken[0]);
@@ -181,6 +199,11 @@ void define_numbered_heaps(nb::module_ &module) {
     nb::class_<NumberedHeaps>(module, "NumberedHeaps")
         .def(nb::init<nb::object, nb::handle, std::size_t, bool>(), nb::arg("heaps"), nb::arg("sequence"), nb::arg("num_substreams"),
              nb::arg("keeps_rate"))
+        .def_static("of_one", [](nb::object heap, nb::handle cnt, nb::handle substream_index, nb::handle rate, nb::handle sequence,
+                                 std::size_t num_substreams, bool keeps_rate) {
+            return NumberedHeaps(std::move(heap), cnt, substream_index, rate, sequence, num_substreams, keeps_rate);
+        }, nb::arg("heap"), nb::arg("cnt"), nb::arg("substream_index"), nb::arg("rate"), nb::arg("sequence"), nb::arg("num_substreams"),
+           nb::arg("keeps_rate"))
         .def("__len__", &NumberedHeaps::size);
 }
 

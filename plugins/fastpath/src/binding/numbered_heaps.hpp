@@ -37,6 +37,9 @@ class NumberedHeaps {
 public:
     // `references`: a HeapReferenceList; `sequence`: a CntSequence. Throws OSError as Python's number_heaps does.
     NumberedHeaps(nb::object references, nb::handle sequence, std::size_t num_substreams, bool keeps_rate);
+    // The same for one heap; throws TypeError if it is none.
+    NumberedHeaps(nb::object heap, nb::handle cnt, nb::handle substream_index, nb::handle rate, nb::handle sequence,
+                  std::size_t num_substreams, bool keeps_rate);
 
     std::size_t size() const noexcept { return size_; }
     // Of all heaps together, in bytes.
@@ -47,6 +50,8 @@ public:
     std::vector<OutgoingHeap> take();
 
 private:
+    void take_numbers(nb::handle sequence, const std::vector<bool> &unnumbered);
+
     nb::object references_;
     std::vector<OutgoingHeap> heaps_;
     std::size_t size_ = 0;

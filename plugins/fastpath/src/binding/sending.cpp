@@ -25,7 +25,10 @@ constexpr std::uint64_t quick_bytes = 1 << 16;
 struct Submission {
     nb::object kept;
     nb::object completion;
+    nb::object token;
 };
+
+GroupMode mode_of(bool serial) { return serial ? GroupMode::serial : GroupMode::round_robin; }
 
 class PySendRunner {
 public:
@@ -45,8 +48,8 @@ public:
     PySendRunner(const PySendRunner &) = delete;
     PySendRunner &operator=(const PySendRunner &) = delete;
 
-    std::uint64_t send(NumberedHeaps &heaps, int mode, std::optional<double> timeout) {
-        auto group = std::make_shared<SendGroup>(heaps.take(), static_cast<GroupMode>(mode), nullptr);
+    std::uint64_t send(NumberedHeaps &heaps, bool serial, std::optional<double> timeout) {
+        auto group = std::make_shared<SendGroup>(heaps.take(), mode_of(serial), nullptr);
         const double deadline = deadline_after(timeout);
         const bool release = releases(heaps);
         {
@@ -78,13 +81,14 @@ public:
         return group->bytes();
     }
 
-    bool submit(NumberedHeaps &heaps, int mode, nb::object completion) {
-        std::shared_ptr<void> owner(std::make_unique<Submission>(heaps.references(), std::move(completion)).release(), [](void *raw) {
+    bool submit(NumberedHeaps &heaps, bool serial, nb::object completion, nb::object token) {
+        auto submission = std::make_unique<Submission>(heaps.references(), std::move(completion), std::move(token));
+        std::shared_ptr<void> owner(submission.release(), [](void *raw) {
             const std::unique_ptr<Submission> submission(static_cast<Submission *>(raw));
             const MaybeAcquire gil;
-            gil.drop(submission->kept, submission->completion);
+            gil.drop(submission->kept, submission->completion, submission->token);
         });
-        auto group = std::make_shared<SendGroup>(heaps.take(), static_cast<GroupMode>(mode), std::move(owner));
+        auto group = std::make_shared<SendGroup>(heaps.take(), mode_of(serial), std::move(owner));
         const MaybeRelease released(releases(heaps));
         return runner_->submit(group);
     }
@@ -127,7 +131,7 @@ private:
         for (const auto &group : groups) {
             auto &submission = *static_cast<Submission *>(group->owner().get());
             try {
-                submission.completion(group->bytes(), group->error() ? make_exception(*group->error(), url) : nb::none());
+                submission.completion(submission.token, group->bytes(), group->error() ? make_exception(*group->error(), url) : nb::none());
             } catch (nb::python_error &exception) {
                 exception.discard_as_unraisable(submission.completion);
             }
@@ -150,18 +154,18 @@ void bind_sending(nb::module_ &m) {
             ::new (self) SendConfig{{max_packet_size, rate, burst_size, largest_batch}, max_heaps, burst_rate_ratio};
         }, nb::kw_only(), arg("max_packet_size"), arg("rate"), arg("burst_size"), arg("max_heaps"), arg("burst_rate_ratio"),
            arg("largest_batch"));
-    m.def("encode", [](nb::handle heaps, int mode, const SendConfig &config) {
+    m.def("encode", [](nb::handle heaps, bool serial, const SendConfig &config) {
         const std::vector<OutgoingHeap> outgoing = outgoing_heaps(heaps);
-        GroupEncoder encoder(outgoing, static_cast<GroupMode>(mode), config.encoder);
+        GroupEncoder encoder(outgoing, mode_of(serial), config.encoder);
         OutgoingBatch batch;
         nb::list result;
         while (encoder.next(batch)) result.append(nb::make_tuple(batch_to_python(batch.view()), batch.rate()));
         return result;
-    }, arg("heaps"), arg("mode"), arg("config"));
+    }, arg("heaps"), arg("serial"), arg("config"));
     nb::class_<PySendRunner>(m, "SendRunner")
         .def(nb::init<const SenderHandle &, const SendConfig &>(), arg("sender"), arg("config"))
-        .def("send", &PySendRunner::send, arg("heaps"), arg("mode"), arg("timeout").none())
-        .def("submit", &PySendRunner::submit, arg("heaps"), arg("mode"), arg("completion"))
+        .def("send", &PySendRunner::send, arg("heaps"), arg("serial"), arg("timeout").none())
+        .def("submit", &PySendRunner::submit, arg("heaps"), arg("serial"), arg("completion"), arg("token"))
         .def("drive_with", &PySendRunner::drive_with, arg("worker"), arg("keep"))
         .def("flush", &PySendRunner::flush, arg("timeout").none())
         .def("close", &PySendRunner::close);

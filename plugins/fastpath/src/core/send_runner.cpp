@@ -147,7 +147,7 @@ void SendRunner::add(const std::shared_ptr<SendGroup> &group) {
                  " in send.StreamConfig");
     }
     group->encoder_.emplace(group->heaps_, group->mode_, config_.encoder);
-    if (groups_.empty()) pacer_.begin(monotonic_time());
+    starting_ |= groups_.empty();
     groups_.push_back(group);
     heaps_waiting_ += count;
 }
@@ -179,6 +179,7 @@ bool SendRunner::next_batch(SendGroup &group) {
 std::optional<Wait> SendRunner::send_some(SendGroup &group) {
     paced_ |= batch_.rate() > 0;
     const double now = paced_ ? monotonic_time() : 0.0;
+    if (paced_ && std::exchange(starting_, false)) pacer_.begin(now);
     const std::uint64_t rest = batch_.size_of(batch_sent_, batch_.num_packets());
     if (const double delay = paced_ ? pacer_.delay(now, rest, batch_.rate()) : 0.0; delay > shortest_wait) return Delay{delay};
     const std::size_t count = sender_.try_send(batch_.view(batch_sent_));

@@ -116,6 +116,8 @@ private:
     Pacer pacer_;
     // Whether anything had a rate so far; the clock is not looked at before.
     bool paced_ = false;
+    // Whether there was nothing to send before the first group, which the pacer is still to be told.
+    bool starting_ = false;
     Notices notices_;
     // Of the first group: packets, and how many of them are sent.
     OutgoingBatch batch_;

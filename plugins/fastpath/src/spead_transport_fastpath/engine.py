@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from spead_transport.engine.interface import (
     Completion,
@@ -25,12 +25,15 @@ from spead_transport.engine.send_config import StreamConfig as SendConfig
 from spead_transport.engine.stats import EXTRA_STATS, StreamStatConfig, StreamStats
 from spead_transport.engine.thread_pool import ThreadPool
 from spead_transport.protocol.batch import PacketBatch
+from spead_transport.protocol.outgoing import Heap
 from spead_transport.transport import Capabilities, PacketReceiver, PacketSender
 
 from . import _native
 from .endpoints import native_receiver, native_sender
 
 __all__ = ["NativeEngine"]
+
+_SERIAL: Final = GroupMode.SERIAL
 
 
 def _assign_worker(thread_pool: ThreadPool) -> _native.Worker:
@@ -44,7 +47,7 @@ class NativeEncoder(HeapEncoder):
         self._config = _send_config(config, capabilities.largest_batch)
 
     def encode(self, heaps: Sequence[NumberedHeap], mode: GroupMode) -> Iterator[tuple[PacketBatch, float]]:
-        yield from _native.encode(heaps, mode.value, self._config)
+        yield from _native.encode(heaps, mode is _SERIAL, self._config)
 
 
 class NativeAssembler(HeapAssembler):
@@ -82,11 +85,18 @@ class NativeSendRunner(SendRunner[_native.NumberedHeaps]):
     def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> _native.NumberedHeaps:
         return _native.NumberedHeaps(heaps, sequence, self._num_substreams, self._keeps_rate)
 
-    def send(self, heaps: _native.NumberedHeaps, mode: GroupMode, timeout: float | None) -> int:
-        return self._native.send(heaps, mode.value, timeout)
+    def number_one(
+        self, heap: Heap, cnt: int, substream_index: int, rate: float, sequence: CntSequence
+    ) -> _native.NumberedHeaps:
+        return _native.NumberedHeaps.of_one(
+            heap, cnt, substream_index, rate, sequence, self._num_substreams, self._keeps_rate
+        )
 
-    def submit(self, heaps: _native.NumberedHeaps, mode: GroupMode, completion: Completion) -> None:
-        if not self._native.submit(heaps, mode.value, completion):
+    def send(self, heaps: _native.NumberedHeaps, mode: GroupMode, timeout: float | None) -> int:
+        return self._native.send(heaps, mode is _SERIAL, timeout)
+
+    def submit(self, heaps: _native.NumberedHeaps, mode: GroupMode, completion: Completion, token: object) -> None:
+        if not self._native.submit(heaps, mode is _SERIAL, completion, token):
             self._native.drive_with(_assign_worker(self._thread_pool), self._thread_pool)
 
     def flush(self, timeout: float | None) -> None:
