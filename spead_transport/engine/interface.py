@@ -22,13 +22,14 @@ from ..protocol.received import Heap, IncompleteHeap
 from ..protocol.shortcuts import NoShortcuts, Shortcuts
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
-from .chunks import ChunkStreamConfig, ChunkWindow
+from .chunks import ChunkRingCore, ChunkStreamConfig, PythonChunkRing
 from .numbering import CntSequence, NumberedHeap
 from .send_config import GroupMode, HeapReference, HeapReferenceList
 from .stats import StreamStats
 from .thread_pool import ThreadPool
 
 __all__ = [
+    "ChunkWindow",
     "Completion",
     "EndPolicy",
     "Engine",
@@ -257,6 +258,41 @@ class ReceiveRunner(ReaderRunner):
         """How many heaps are in the ring."""
 
 
+class ChunkWindow(ABC):
+    """The chunks that are being filled, by one stream or by a group of them. Methods may be called from any thread.
+
+    The chunks of a window have consecutive numbers, and leave it in their order.
+    """
+
+    @property
+    @abstractmethod
+    def began(self) -> bool:
+        """Whether chunks have been taken from the free ring."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """For a window without streams: nothing will come of it."""
+
+    @abstractmethod
+    def runner(
+        self,
+        config: recv_config.StreamConfig,
+        chunk_config: ChunkStreamConfig,
+        thread_pool: ThreadPool,
+        end: EndPolicy,
+    ) -> ReaderRunner:
+        """What puts heaps into the chunks. It takes part until its stream ends.
+
+        Its readers all have a worker of the thread pool, whatever :meth:`ReaderRunner.add_reader` is told. `config`
+        has the statistics in ``engine.chunks.config.CHUNK_STATS``, and does not allow heaps without a length.
+
+        Raises
+        ------
+        ValueError
+            If `chunk_config` has no placement.
+        """
+
+
 class Engine(ABC):
     """A provider of the above, found by entry point in the group ``spead_transport.engines``."""
 
@@ -294,23 +330,25 @@ class Engine(ABC):
         """Shortcuts for an item group; by default there are none, and the work is done in Python."""
         return NoShortcuts()
 
-    def chunk_runner(
-        self,
-        config: recv_config.StreamConfig,
-        chunk_config: ChunkStreamConfig,
-        window: ChunkWindow,
-        thread_pool: ThreadPool,
-        end: EndPolicy,
-    ) -> ReaderRunner | None:
-        """What puts heaps into chunks; ``None`` if this engine has nothing for that, and leaves it to the Python one.
+    def chunk_ring(self, maxsize: int) -> ChunkRingCore:
+        """What is inside a ring of chunks that fits so many of them."""
+        return PythonChunkRing(maxsize)
 
-        The runner joins `window` and leaves it when the stream ends. Its readers all have a worker of the thread
-        pool, whatever :meth:`ReaderRunner.add_reader` is told. `config` has the statistics in
-        ``engine.chunks.config.CHUNK_STATS``, and does not allow heaps without a length.
+    def chunk_window(
+        self, max_chunks: int, data_ring: ChunkRingCore, free_ring: ChunkRingCore, *, lossless: bool
+    ) -> ChunkWindow | None:
+        """A window for streams to fill chunks of, as a producer of `data_ring`; ``None`` if this engine has nothing
+        for that, or not for these rings, and leaves it to the Python one.
 
-        Raises
-        ------
-        ValueError
-            If `chunk_config` has no placement.
+        Parameters
+        ----------
+        max_chunks
+            How many chunks are in the window at most.
+        data_ring
+            Where filled chunks go.
+        free_ring
+            Where free chunks come from.
+        lossless
+            Whether a stream that is ahead waits for the others, rather than they lose what is behind.
         """
         return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from ..engine.chunks import (
     Chunk,
     ChunkLayout,
-    ChunkRing,
     ChunkRingStatistics,
     ChunkStreamConfig,
     ChunkStreamGroupConfig,
@@ -20,13 +19,8 @@ from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.stats import StreamStatConfig, StreamStats
 from ..protocol.received import Heap, IncompleteHeap, RawItem
 from . import asyncio, stream_stat_indices
-from .chunks import (
-    ChunkRingbuffer,
-    ChunkRingPair,
-    ChunkRingStream,
-    ChunkStreamGroupMember,
-    ChunkStreamRingGroup,
-)
+from .chunk_rings import ChunkRing, ChunkRingbuffer, ChunkRingPair
+from .chunks import ChunkRingStream, ChunkStreamGroupMember, ChunkStreamRingGroup
 from .ibverbs import UdpIbvConfig
 from .stream import Ringbuffer, RingStream, Stream, open_receiver
 

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Self
 
-from ..engine.chunks import Chunk, ChunkRing
+from ..engine.chunks import Chunk
 from ..engine.interface import EndPolicy, ReceivedHeap
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.thread_pool import ThreadPool
 from ..errors import Empty, Full, Stopped
 from .base import ReceiverTarget
+from .chunk_rings import ChunkRing
 from .stream import RingStream, specify
 
 __all__ = ["ChunkRingbuffer", "Stream", "open_receiver"]

@@ -7,133 +7,24 @@ where the user takes it. A stream that finds the free ring empty, or the data ri
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self, overload
 
 import attrs
 
 from ..engine import get_engine
-from ..engine.chunks import Chunk, ChunkRing, ChunkStreamConfig, ChunkStreamGroupConfig, ChunkWindow
+from ..engine.chunks import ChunkStreamConfig, ChunkStreamGroupConfig
 from ..engine.chunks.config import CHUNK_STATS
-from ..engine.interface import EndPolicy, Engine, ReaderRunner
+from ..engine.interface import ChunkWindow, EndPolicy, Engine, ReaderRunner
 from ..engine.recv_config import StreamConfig
 from ..engine.selection import receiving_engine
 from ..engine.thread_pool import ThreadPool
-from ..errors import Empty, Full, Stopped
-from ..transport.readiness import poll_readable
 from .base import BaseStream
+from .chunk_rings import ChunkRing, ChunkRingPair
 
-__all__ = [
-    "ChunkRingPair",
-    "ChunkRingStream",
-    "ChunkRingbuffer",
-    "ChunkStreamGroupMember",
-    "ChunkStreamRingGroup",
-]
+__all__ = ["ChunkRingStream", "ChunkStreamGroupMember", "ChunkStreamRingGroup"]
 
 _log = logging.getLogger("spead_transport")
-
-
-class ChunkRingbuffer(ChunkRing):
-    """A ring of chunks, whose methods may wait. Iterating over it gives chunks until it is stopped and empty."""
-
-    def get(self, timeout: float | None = None) -> Chunk:
-        """Take the chunk that was put in first; wait for it if there is none.
-
-        Parameters
-        ----------
-        timeout
-            The longest wait, in seconds; ``None`` waits for ever.
-
-        Raises
-        ------
-        Empty
-            If the time ran out.
-        Stopped
-            If the ring was stopped and is empty.
-        """
-        deadline = _deadline(timeout)
-        while True:
-            try:
-                return self.get_nowait()
-            except Empty:
-                if not poll_readable(self.data_fd, _left(deadline)):
-                    raise Empty(f"no chunk came within {timeout} seconds") from None
-
-    def put(self, chunk: Chunk, timeout: float | None = None) -> None:
-        """Put a chunk in; wait for room if there is none.
-
-        Parameters
-        ----------
-        chunk
-            The chunk.
-        timeout
-            The longest wait, in seconds; ``None`` waits for ever.
-
-        Raises
-        ------
-        Full
-            If the time ran out.
-        Stopped
-            If the ring was stopped.
-        ValueError
-            If the chunk has no ``data`` or no ``present``.
-        TypeError
-            If it is no chunk.
-        """
-        deadline = _deadline(timeout)
-        while True:
-            try:
-                return self.put_nowait(chunk)
-            except Full:
-                if not poll_readable(self.space_fd, _left(deadline)):
-                    raise Full(f"there was no room for a chunk within {timeout} seconds") from None
-
-    def __iter__(self) -> Iterator[Chunk]:
-        """The chunks until the ring is stopped and empty."""
-        return self
-
-    def __next__(self) -> Chunk:
-        try:
-            return self.get()
-        except Stopped:
-            raise StopIteration from None
-
-
-class ChunkRingPair:
-    """The rings between a stream, or a group of them, and its user."""
-
-    def __init__(self, data_ringbuffer: ChunkRing, free_ringbuffer: ChunkRing) -> None:
-        for name, ring in (("data_ringbuffer", data_ringbuffer), ("free_ringbuffer", free_ringbuffer)):
-            if not isinstance(ring, ChunkRing):
-                raise TypeError(f"{name} must be a ChunkRingbuffer, not {ring!r}")
-        self._data_ringbuffer = data_ringbuffer
-        self._free_ringbuffer = free_ringbuffer
-
-    @property
-    def data_ringbuffer(self) -> ChunkRing:
-        """Where filled chunks come from."""
-        return self._data_ringbuffer
-
-    @property
-    def free_ringbuffer(self) -> ChunkRing:
-        """Where free chunks go."""
-        return self._free_ringbuffer
-
-    def add_free_chunk(self, chunk: Chunk) -> None:
-        """Give a chunk to be filled: a new one, or one that was taken from the data ring and is done with.
-
-        Raises
-        ------
-        Full
-            If there is no room in the free ring.
-        Stopped
-            If the free ring was stopped.
-        ValueError
-            If the chunk has no ``data`` or no ``present``.
-        """
-        self._free_ringbuffer.put_nowait(chunk)
 
 
 class ChunkRingStream(BaseStream, ChunkRingPair):
@@ -182,9 +73,8 @@ class ChunkRingStream(BaseStream, ChunkRingPair):
         ChunkRingPair.__init__(self, data_ringbuffer, free_ringbuffer)
         config, chunk_config = _copies(config, chunk_stream_config)
         chosen = _engine(engine, config, end)
-        window = ChunkWindow(chunk_config.max_chunks, data_ringbuffer, free_ringbuffer, lossless=False)
-        runner = _chunk_runner(chosen, config, chunk_config, window, thread_pool, end)
-        BaseStream.__init__(self, config, runner)
+        window = _window(chosen, chunk_config.max_chunks, self, lossless=False)
+        BaseStream.__init__(self, config, _runner(window, config, chunk_config, thread_pool, end))
 
     def __enter__(self) -> Self:
         return self
@@ -215,8 +105,10 @@ class ChunkStreamRingGroup(ChunkRingPair, Sequence[ChunkStreamGroupMember]):
     ) -> None:
         super().__init__(data_ringbuffer, free_ringbuffer)
         self._config = attrs.evolve(config)
-        lossless = config.eviction_mode is ChunkStreamGroupConfig.EvictionMode.LOSSLESS
-        self._window = ChunkWindow(config.max_chunks, data_ringbuffer, free_ringbuffer, lossless=lossless)
+        #: Made with the first stream, whose engine is that of all of them.
+        self._window: ChunkWindow | None = None
+        self._engine_name = ""
+        data_ringbuffer.add_producer()
         self._members: list[ChunkStreamGroupMember] = []
         self._stopped = False
 
@@ -250,9 +142,10 @@ class ChunkStreamRingGroup(ChunkRingPair, Sequence[ChunkStreamGroupMember]):
         RuntimeError
             If the group has received something already, or was stopped.
         ValueError
-            If the stream's ``max_chunks`` is larger than the group's, or it has no placement.
+            If the stream's ``max_chunks`` is larger than the group's, it has no placement, or another engine was
+            chosen for it than for those before.
         """
-        if self._window.began or self._stopped:
+        if (self._window is not None and self._window.began) or self._stopped:
             raise RuntimeError("a stream cannot be added to a group that has received something or was stopped")
         config, chunk_config = _copies(config, chunk_stream_config)
         if chunk_config.max_chunks > self._config.max_chunks:
@@ -260,15 +153,31 @@ class ChunkStreamRingGroup(ChunkRingPair, Sequence[ChunkStreamGroupMember]):
                 f"max_chunks={chunk_config.max_chunks} of the stream must not be larger than "
                 f"max_chunks={self._config.max_chunks} of the group"
             )
-        runner = _chunk_runner(_engine(engine, config, end), config, chunk_config, self._window, thread_pool, end)
-        member = ChunkStreamGroupMember(config, runner)
+        window = self._window_of(_engine(engine, config, end))
+        member = ChunkStreamGroupMember(config, _runner(window, config, chunk_config, thread_pool, end))
         self._members.append(member)
         return member
+
+    def _window_of(self, engine: Engine) -> ChunkWindow:
+        if self._window is None:
+            lossless = self._config.eviction_mode is ChunkStreamGroupConfig.EvictionMode.LOSSLESS
+            self._window = _window(engine, self._config.max_chunks, self, lossless=lossless)
+            self._engine_name = engine.name
+            self.data_ringbuffer.remove_producer()  # the window is one
+        elif engine.name != self._engine_name:
+            raise ValueError(
+                f"the {engine.name} engine cannot receive: streams of a group share their chunks and must have the "
+                f"same engine, and the first has the {self._engine_name} engine"
+            )
+        return self._window
 
     def stop(self) -> None:
         """Stop all streams. The chunks that they hold go to the data ring, which is then stopped. Idempotent."""
         if not self._members and not self._stopped:
-            self._window.close()
+            if self._window is None:
+                self.data_ringbuffer.remove_producer()
+            else:
+                self._window.close()
         self._stopped = True
         for member in self._members:
             member.stop()
@@ -304,26 +213,21 @@ def _engine(name: str | None, config: StreamConfig, end: EndPolicy) -> Engine:
     return receiving_engine(name, config)
 
 
-def _chunk_runner(
-    engine: Engine,
+def _window(engine: Engine, max_chunks: int, rings: ChunkRingPair, *, lossless: bool) -> ChunkWindow:
+    data_ring, free_ring = rings.data_ringbuffer.core, rings.free_ringbuffer.core
+    window = engine.chunk_window(max_chunks, data_ring, free_ring, lossless=lossless)
+    if window is None:
+        _log.info("the %s engine has no chunks for these rings: the python engine receives them", engine.name)
+        window = get_engine("python").chunk_window(max_chunks, data_ring, free_ring, lossless=lossless)
+        assert window is not None
+    return window
+
+
+def _runner(
+    window: ChunkWindow,
     config: StreamConfig,
     chunk_config: ChunkStreamConfig,
-    window: ChunkWindow,
     thread_pool: ThreadPool | None,
     end: EndPolicy,
 ) -> ReaderRunner:
-    pool = ThreadPool() if thread_pool is None else thread_pool
-    runner = engine.chunk_runner(config, chunk_config, window, pool, end)
-    if runner is None:
-        _log.info("the %s engine has no chunks: the python engine receives them", engine.name)
-        runner = get_engine("python").chunk_runner(config, chunk_config, window, pool, end)
-        assert runner is not None
-    return runner
-
-
-def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
-
-
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
+    return window.runner(config, chunk_config, ThreadPool() if thread_pool is None else thread_pool, end)

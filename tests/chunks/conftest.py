@@ -1,4 +1,4 @@
-"""A placement in C."""
+"""Streams with chunks are tested with each engine; and a placement in C."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from spead_transport.engine.selection import ENVIRONMENT_VARIABLE
 
 _CODE: Final = r"""
 #include <stddef.h>
@@ -33,6 +35,12 @@ void place_with_settings(void *data, size_t size, void *user_data) {
     settings->calls++;
 }
 """
+
+
+@pytest.fixture(autouse=True)
+def _chosen_engine(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine of rings and streams."""
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, engine)
 
 
 @pytest.fixture(scope="session")

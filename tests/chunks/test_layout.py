@@ -17,11 +17,15 @@ from spead_transport.recv import ChunkLayout, HeapsToPlace
 INTEGERS = st.integers(0, 2**40 - 1)
 
 
+def no_packets() -> PacketBatch:
+    return PacketBatch.of([])
+
+
 def evaluate(expression: str, **names: int) -> int | None:
     """The chunk id that `expression` gives, or ``None`` if the heap is rejected."""
     layout = ChunkLayout(items={name: 0x1000 + index for index, name in enumerate(names)}, chunk_id=expression)
     items = np.array([[*names.values(), 8]], np.int64)
-    heaps = HeapsToPlace.of(items, PacketBatch.of([b""]), 0, np.zeros(0, np.uint64))
+    heaps = HeapsToPlace.of(items, no_packets, 0, np.zeros(0, np.uint64))
     layout.place(heaps)
     chunk_id = int(heaps.chunk_id[0])
     return None if chunk_id < 0 else chunk_id
@@ -135,7 +139,7 @@ def test_later_expressions_may_use_earlier_ones() -> None:
     )
     assert layout.item_ids == [0x1600, 2]
     items = np.array([[705, 8], [-1, 8], [99, 16]], np.int64)
-    heaps = HeapsToPlace.of(items, PacketBatch.of([b""] * 3), 0, np.zeros(0, np.uint64))
+    heaps = HeapsToPlace.of(items, no_packets, 0, np.zeros(0, np.uint64))
     layout.place(heaps)
     assert heaps.chunk_id.tolist() == [7, -1, 0]
     assert heaps.heap_index[[0, 2]].tolist() == [5, 99]
@@ -144,7 +148,7 @@ def test_later_expressions_may_use_earlier_ones() -> None:
 
 def test_heaps_of_equal_length_lie_one_after_the_other_by_default() -> None:
     layout = ChunkLayout(items={"a": 0x1000}, chunk_id="0", heap_index="a")
-    heaps = HeapsToPlace.of(np.array([[3, 16]], np.int64), PacketBatch.of([b""]), 0, np.zeros(0, np.uint64))
+    heaps = HeapsToPlace.of(np.array([[3, 16]], np.int64), no_packets, 0, np.zeros(0, np.uint64))
     layout.place(heaps)
     assert heaps.heap_offset.tolist() == [48]
 

@@ -107,8 +107,7 @@ def test_stop_gives_the_chunks_to_the_user_even_if_there_is_no_room() -> None:
 
 def test_stop_while_the_stream_is_paused_counts_what_it_did_not_take() -> None:
     with Circuit(free=1, max_chunks=1) as circuit:
-        circuit.send(heap(cnt, cnt) for cnt in range(5))
-        circuit.start()
+        circuit.stream.add_buffer_reader(b"".join(heap(cnt, cnt) for cnt in range(5)))  # all in one batch
         while not circuit.stream.stats["worker_blocked"]:
             pass
         circuit.stream.stop()
@@ -312,7 +311,7 @@ def test_an_engine_without_chunks_leaves_them_to_the_python_engine(
     class Simple(PythonEngine):
         name = "simple"
 
-        def chunk_runner(self, *arguments: Any, **named: Any) -> Any:
+        def chunk_window(self, *arguments: Any, **named: Any) -> Any:
             return None
 
     simple = {None: Simple()}

@@ -9,17 +9,15 @@ from .chunk import Chunk
 from .config import ChunkStreamConfig, ChunkStreamGroupConfig
 from .heaps import HeapsToPlace
 from .layout import ChunkLayout
-from .ring import ChunkRing, ChunkRingStatistics
-from .window import ChunkWindow, WindowMember
+from .ring import ChunkRingCore, ChunkRingStatistics, PythonChunkRing
 
 __all__ = [
     "Chunk",
     "ChunkLayout",
-    "ChunkRing",
+    "ChunkRingCore",
     "ChunkRingStatistics",
     "ChunkStreamConfig",
     "ChunkStreamGroupConfig",
-    "ChunkWindow",
     "HeapsToPlace",
-    "WindowMember",
+    "PythonChunkRing",
 ]

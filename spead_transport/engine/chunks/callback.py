@@ -65,6 +65,13 @@ class CompiledPlacer:
     #: What has to stay alive for the function to be called.
     owner: object
 
+    @property
+    def address(self) -> int:
+        """Where the function is in memory."""
+        address = ctypes.cast(self.function, ctypes.c_void_p).value  # type: ignore[arg-type]
+        assert address is not None
+        return address
+
     def __call__(self, heaps: HeapsToPlace) -> None:
         size = ctypes.sizeof(ChunkPlaceData)
         max_heap_extra = heaps.extra.shape[1]

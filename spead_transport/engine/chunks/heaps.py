@@ -36,27 +36,33 @@ class HeapsToPlace:
     extra_size: npt.NDArray[np.int64]
     #: In and out: what is to be added to the stream's statistics, by index; those of the user's own count.
     batch_stats: npt.NDArray[np.uint64]
-    #: Each heap's first packet.
-    first_packets: PacketBatch
+    #: Gives each heap's first packet, during the call.
+    take_packets: Callable[[], PacketBatch]
 
     def __len__(self) -> int:
         """How many heaps there are."""
         return len(self.items)
 
     @property
+    def first_packets(self) -> PacketBatch:
+        """Each heap's first packet. It can be had during the call only, and its memory is used for something else
+        thereafter."""
+        return self.take_packets()
+
+    @property
     def packets(self) -> list[Bytes]:
-        """Each heap's first packet as one block; its memory is used for something else when the call is over."""
+        """Each heap's first packet as one block, otherwise like :attr:`first_packets`."""
         return list(self.first_packets.packets())
 
     @classmethod
     def of(
         cls,
         items: npt.NDArray[np.int64],
-        first_packets: PacketBatch,
+        take_packets: Callable[[], PacketBatch],
         max_heap_extra: int,
         batch_stats: npt.NDArray[np.uint64],
     ) -> HeapsToPlace:
-        """Heaps without a place."""
+        """Heaps without a place; `take_packets` gives their first packets."""
         count = len(items)
         return cls(
             items=items,
@@ -67,7 +73,7 @@ class HeapsToPlace:
             extra_offset=np.zeros(count, np.int64),
             extra_size=np.zeros(count, np.int64),
             batch_stats=batch_stats,
-            first_packets=first_packets,
+            take_packets=take_packets,
         )
 
 

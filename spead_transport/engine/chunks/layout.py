@@ -87,6 +87,29 @@ class ChunkLayout:
         ids = list(dict.fromkeys(self.items.values()))
         return ids if HEAP_LENGTH_ID in ids else [*ids, HEAP_LENGTH_ID]
 
+    @property
+    def required_ids(self) -> list[int]:
+        """Ids of the items without which a heap is dropped."""
+        return list(dict.fromkeys(self.items.values()))
+
+    def programs(self) -> list[list[tuple[str, int]]]:
+        """For engines: how to find a heap's chunk, its index and its offset, as operations of :class:`Instruction`.
+
+        The argument of ``name`` is the position of the item in :attr:`item_ids`; behind these come the chunk's id and
+        the heap's index, as found before.
+        """
+        ids = self.item_ids
+        position = {_HEAP_LENGTH: ids.index(HEAP_LENGTH_ID)}
+        position |= {name: ids.index(item_id) for name, item_id in self.items.items()}
+        position |= {what: len(ids) + number for number, what in enumerate(_RESULTS)}
+        return [
+            [
+                (step.operation, position[step.argument] if isinstance(step.argument, str) else step.argument)
+                for step in self._expressions[what].program
+            ]
+            for what in _RESULTS
+        ]
+
     def place(self, heaps: HeapsToPlace) -> None:
         """Fill in where the heaps go."""
         column = {item_id: heaps.items[:, index] for index, item_id in enumerate(self.item_ids)}

@@ -7,6 +7,7 @@ Users wait by polling a file descriptor, which both a blocked thread and an even
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
@@ -14,10 +15,9 @@ import attrs
 
 from ...errors import Empty, Full, Stopped
 from ...transport import EventReadiness
-from ..validators import positive_int
 from .chunk import Chunk
 
-__all__ = ["ChunkRing", "ChunkRingStatistics"]
+__all__ = ["ChunkRingCore", "ChunkRingStatistics", "PythonChunkRing"]
 
 
 @attrs.frozen(kw_only=True)
@@ -35,78 +35,31 @@ class ChunkRingStatistics:
     empty: int = 0
 
 
-class ChunkRing:
-    """What synchronous and asynchronous rings share. Methods may be called from any thread.
+class ChunkRingCore(ABC):
+    """What is inside a ring: a queue of chunks. Methods may be called from any thread, and none of them waits.
 
-    Parameters
-    ----------
-    maxsize
-        How many chunks fit in. (A stream that ends puts in what it has, even if that is more.)
-
-    Raises
-    ------
-    ValueError
-        If `maxsize` is 0.
-    TypeError
-        If it is negative or no integer.
+    An engine may have its own (:meth:`Engine.chunk_ring`); streams of other engines use it through this interface.
     """
 
-    def __init__(self, maxsize: int) -> None:
-        self._maxsize = positive_int(maxsize, "maxsize")
-        self._lock = threading.Lock()
-        self._chunks: deque[Chunk] = deque()
-        self._has_data = EventReadiness()
-        self._has_space = EventReadiness()
-        self._has_space.set()
-        self._waiting_for_space: list[Callable[[], None]] = []
-        self._waiting_for_data: list[Callable[[], None]] = []
-        self._producers = 0
-        self._stopped = False
-        self._put_count = self._taken = self._peak = self._full = self._empty = 0
-
-    def __repr__(self) -> str:
-        state = ", stopped" if self._stopped else ""
-        return f"<{type(self).__name__}: {len(self._chunks)} of {self._maxsize} chunks{state}>"
-
     @property
-    def maxsize(self) -> int:
-        """How many chunks fit in."""
-        return self._maxsize
-
-    @property
+    @abstractmethod
     def data_fd(self) -> int:
         """A file descriptor that polls readable when it is worth calling :meth:`get_nowait`."""
-        return self._has_data.fileno()
 
     @property
+    @abstractmethod
     def space_fd(self) -> int:
         """A file descriptor that polls readable when it is worth calling :meth:`put_nowait`."""
-        return self._has_space.fileno()
 
-    def qsize(self) -> int:
+    @abstractmethod
+    def __len__(self) -> int:
         """How many chunks are in the ring."""
-        return len(self._chunks)
 
-    def empty(self) -> bool:
-        """Whether there is no chunk in the ring."""
-        return not self._chunks
-
-    def full(self) -> bool:
-        """Whether there is no room in the ring."""
-        return len(self._chunks) >= self._maxsize
-
+    @abstractmethod
     def statistics(self) -> ChunkRingStatistics:
         """A snapshot of what was counted."""
-        with self._lock:
-            return ChunkRingStatistics(
-                put=self._put_count,
-                taken=self._taken,
-                waiting=len(self._chunks),
-                peak=self._peak,
-                full=self._full,
-                empty=self._empty,
-            )
 
+    @abstractmethod
     def put_nowait(self, chunk: Chunk) -> None:
         """Put a chunk in.
 
@@ -118,19 +71,9 @@ class ChunkRing:
             If the ring was stopped.
         ValueError
             If the chunk has no ``data`` or no ``present``.
-        TypeError
-            If it is no chunk.
         """
-        if not isinstance(chunk, Chunk):
-            raise TypeError(f"expected a Chunk, not {type(chunk).__name__}")
-        chunk.memory()
-        with self._lock:
-            self._check_stopped()
-            if self.full():
-                raise Full(f"{self!r} is full")
-            told = self._push(chunk)
-        _tell(told)
 
+    @abstractmethod
     def get_nowait(self) -> Chunk:
         """Take the chunk that was put in first.
 
@@ -141,14 +84,8 @@ class ChunkRing:
         Stopped
             If the ring was stopped and is empty.
         """
-        with self._lock:
-            if not self._chunks:
-                self._check_stopped()
-                raise Empty(f"{self!r} is empty")
-            chunk, told = self._pop()
-        _tell(told)
-        return chunk
 
+    @abstractmethod
     def stop(self) -> bool:
         """Take no more chunks; those that are in the ring can still be taken.
 
@@ -157,18 +94,12 @@ class ChunkRing:
         bool
             Whether this call did it, rather than an earlier one.
         """
-        with self._lock:
-            if self._stopped:
-                return False
-            told = self._stop()
-        _tell(told)
-        return True
 
+    @abstractmethod
     def add_producer(self) -> None:
-        """Count somebody more who puts chunks in. Streams do so with their data rings."""
-        with self._lock:
-            self._producers += 1
+        """Count somebody more who puts chunks in."""
 
+    @abstractmethod
     def remove_producer(self) -> bool:
         """Count somebody less who puts chunks in, and stop the ring after the last of them.
 
@@ -177,6 +108,111 @@ class ChunkRing:
         bool
             Whether the ring was stopped.
         """
+
+    @abstractmethod
+    def offer(self, chunk: Chunk, when_space: Callable[[], None]) -> bool:
+        """For streams: put a chunk in if there is room; otherwise `when_space` is called, once, when there may be.
+
+        Raises
+        ------
+        Stopped
+            If the ring was stopped.
+        """
+
+    @abstractmethod
+    def request(self, when_data: Callable[[], None]) -> Chunk | None:
+        """For streams: take a chunk if there is one; otherwise `when_data` is called, once, when there may be.
+
+        Raises
+        ------
+        Stopped
+            If the ring was stopped and is empty.
+        """
+
+    @abstractmethod
+    def forget(self, callback: Callable[[], None]) -> None:
+        """For streams that end: do not call `callback` (this very object) any more."""
+
+    @abstractmethod
+    def put_last(self, chunks: list[Chunk]) -> None:
+        """For streams that end: put chunks in, even if there is no room for them, unless the ring was stopped."""
+
+
+class PythonChunkRing(ChunkRingCore):
+    """The core of a ring that runs anywhere.
+
+    Parameters
+    ----------
+    maxsize
+        How many chunks fit in.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self._lock = threading.Lock()
+        self._chunks: deque[Chunk] = deque()
+        self._has_data = EventReadiness()
+        self._has_space = EventReadiness()
+        self._has_space.set()
+        self._waiting_for_space: list[Callable[[], None]] = []
+        self._waiting_for_data: list[Callable[[], None]] = []
+        self._producers = 0
+        self._stopped = False
+        self._put_count = self._taken = self._peak = self._full = self._empty = 0
+
+    @property
+    def data_fd(self) -> int:
+        return self._has_data.fileno()
+
+    @property
+    def space_fd(self) -> int:
+        return self._has_space.fileno()
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def statistics(self) -> ChunkRingStatistics:
+        with self._lock:
+            return ChunkRingStatistics(
+                put=self._put_count,
+                taken=self._taken,
+                waiting=len(self._chunks),
+                peak=self._peak,
+                full=self._full,
+                empty=self._empty,
+            )
+
+    def put_nowait(self, chunk: Chunk) -> None:
+        chunk.memory()
+        with self._lock:
+            self._check_stopped()
+            if self._is_full():
+                raise Full(f"there are {self._maxsize} chunks in the ring already")
+            told = self._push(chunk)
+        _tell(told)
+
+    def get_nowait(self) -> Chunk:
+        with self._lock:
+            if not self._chunks:
+                self._check_stopped()
+                raise Empty("there is no chunk in the ring")
+            chunk, told = self._pop()
+        _tell(told)
+        return chunk
+
+    def stop(self) -> bool:
+        with self._lock:
+            if self._stopped:
+                return False
+            told = self._stop()
+        _tell(told)
+        return True
+
+    def add_producer(self) -> None:
+        with self._lock:
+            self._producers += 1
+
+    def remove_producer(self) -> bool:
         with self._lock:
             if self._producers == 0:
                 return False
@@ -187,19 +223,10 @@ class ChunkRing:
         _tell(told)
         return True
 
-    # ------------------------------------------------------------------------------------------------ for streams
-
     def offer(self, chunk: Chunk, when_space: Callable[[], None]) -> bool:
-        """For streams: put a chunk in if there is room; otherwise `when_space` is called, once, when there may be.
-
-        Raises
-        ------
-        Stopped
-            If the ring was stopped.
-        """
         with self._lock:
             self._check_stopped()
-            if self.full():
+            if self._is_full():
                 self._full += 1
                 self._waiting_for_space.append(when_space)
                 return False
@@ -208,13 +235,6 @@ class ChunkRing:
         return True
 
     def request(self, when_data: Callable[[], None]) -> Chunk | None:
-        """For streams: take a chunk if there is one; otherwise `when_data` is called, once, when there may be.
-
-        Raises
-        ------
-        Stopped
-            If the ring was stopped and is empty.
-        """
         with self._lock:
             if not self._chunks:
                 self._check_stopped()
@@ -226,22 +246,21 @@ class ChunkRing:
         return chunk
 
     def forget(self, callback: Callable[[], None]) -> None:
-        """For streams that end: do not call `callback` any more."""
         with self._lock:
-            self._waiting_for_space = [other for other in self._waiting_for_space if other != callback]
-            self._waiting_for_data = [other for other in self._waiting_for_data if other != callback]
+            self._waiting_for_space = [other for other in self._waiting_for_space if other is not callback]
+            self._waiting_for_data = [other for other in self._waiting_for_data if other is not callback]
 
-    def put_last(self, chunks: list[Chunk]) -> int:
-        """For streams that end: put chunks in, even if there is no room for them. Returns how many were put in: none
-        if the ring was stopped."""
+    def put_last(self, chunks: list[Chunk]) -> None:
         with self._lock:
             if self._stopped:
-                return 0
+                return
             told = [callback for chunk in chunks for callback in self._push(chunk)]
         _tell(told)
-        return len(chunks)
 
     # ----------------------------------------------------------------------------------------- with the lock held
+
+    def _is_full(self) -> bool:
+        return len(self._chunks) >= self._maxsize
 
     def _check_stopped(self) -> None:
         if self._stopped:
@@ -253,7 +272,7 @@ class ChunkRing:
         self._put_count += 1
         self._peak = max(self._peak, len(self._chunks))
         self._has_data.set()
-        if self.full():
+        if self._is_full():
             self._has_space.clear()
         told, self._waiting_for_data = self._waiting_for_data, []
         return told
@@ -264,7 +283,7 @@ class ChunkRing:
         self._taken += 1
         if not self._chunks and not self._stopped:
             self._has_data.clear()
-        if self.full():
+        if self._is_full():
             return chunk, []
         self._has_space.set()
         told, self._waiting_for_space = self._waiting_for_space, []

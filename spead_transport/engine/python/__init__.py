@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from ...transport import Capabilities, PacketSender
 from .. import recv_config, send_config
-from ..chunks import ChunkStreamConfig, ChunkWindow
+from ..chunks import ChunkRingCore
 from ..interface import EndPolicy, Engine
 from ..stats import EXTRA_STATS, StreamStats
 from ..thread_pool import ThreadPool
 from .assembler import PythonAssembler
-from .chunk_runner import PythonChunkRunner
+from .chunk_runner import PythonChunkWindow
 from .encoder import PythonEncoder
 from .placement import AllocatedHeaps
 from .receive_runner import PythonReceiveRunner
@@ -52,15 +52,10 @@ class PythonEngine(Engine):
         assembler = self.assembler(config, ring_config)
         return PythonReceiveRunner(assembler, config, ring_config, thread_pool, end)
 
-    def chunk_runner(
-        self,
-        config: recv_config.StreamConfig,
-        chunk_config: ChunkStreamConfig,
-        window: ChunkWindow,
-        thread_pool: ThreadPool,
-        end: EndPolicy,
-    ) -> PythonChunkRunner:
-        return PythonChunkRunner(config, chunk_config, window, _empty_stats(config), thread_pool, end)
+    def chunk_window(
+        self, max_chunks: int, data_ring: ChunkRingCore, free_ring: ChunkRingCore, *, lossless: bool
+    ) -> PythonChunkWindow:
+        return PythonChunkWindow(max_chunks, data_ring, free_ring, lossless=lossless)
 
 
 def _empty_stats(config: recv_config.StreamConfig) -> StreamStats:

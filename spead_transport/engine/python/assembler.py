@@ -18,11 +18,11 @@ from ...protocol.batch import PacketBatch
 from ...protocol.constants import POINTER_SIZE
 from ...protocol.packets import DecodedPackets, decode_headers
 from ...protocol.rejection import Rejection
-from ..chunks.window import Blocked
 from ..interface import HeapAssembler, ReceivedHeap
 from ..notices import Notices
 from ..recv_config import StreamConfig
 from ..stats import StreamStats
+from .chunk_window import Blocked
 from .placement import HeapPlacement, LiveHeap, Payloads, Run
 
 __all__ = ["PythonAssembler"]
@@ -133,6 +133,8 @@ class PythonAssembler(HeapAssembler):
 
     def _beginnings(self, runs: Iterable[Run]) -> Iterator[Run]:
         """Those of `runs` that will start a heap, as far as can be told before."""
+        if self._stopped:
+            return
         seen = set(self._live)
         for run in runs:
             if run.stops and self._config.stop_on_stop_item:

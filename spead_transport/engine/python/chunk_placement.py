@@ -14,11 +14,11 @@ import numpy.typing as npt
 from ...protocol.batch import Bytes, PacketBatch
 from ...protocol.constants import HEAP_CNT_ID, HEAP_LENGTH_ID, PAYLOAD_LENGTH_ID, PAYLOAD_OFFSET_ID
 from ...protocol.packets import DecodedPackets
-from ..chunks import ChunkStreamConfig, HeapsToPlace, WindowMember
+from ..chunks import ChunkStreamConfig, HeapsToPlace
 from ..chunks.config import MISPLACED_HEAPS, REJECTED_HEAPS, TOO_OLD_HEAPS
-from ..chunks.window import OpenChunk
 from ..notices import Notices
 from ..stats import CORE_STATS, StreamStats
+from .chunk_window import OpenChunk, WindowMember
 from .placement import HeapPlacement, LiveHeap, Payloads, Run
 
 __all__ = ["ChunkedHeaps"]
@@ -121,9 +121,8 @@ class ChunkedHeaps(HeapPlacement):
         batch, decoded = self._batch
         index = np.array(rows, np.int64)
         added = np.zeros(self._custom.stop, np.uint64)
-        heaps = HeapsToPlace.of(
-            _item_values(decoded, index, self._item_ids), batch.take(index), self._max_heap_extra, added
-        )
+        items = _item_values(decoded, index, self._item_ids)
+        heaps = HeapsToPlace.of(items, lambda: batch.take(index), self._max_heap_extra, added)
         try:
             self._placer(heaps)
         except Exception as error:  # whatever the user's function raises

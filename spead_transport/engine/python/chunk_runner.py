@@ -5,17 +5,27 @@ from __future__ import annotations
 import time
 
 from ...transport import PacketReceiver
-from ..chunks import ChunkStreamConfig, ChunkWindow
-from ..interface import EndPolicy, ReceivedHeap
+from ..chunks import ChunkStreamConfig
+from ..interface import ChunkWindow, EndPolicy, ReceivedHeap
 from ..recv_config import StreamConfig
-from ..stats import StreamStats
+from ..stats import EXTRA_STATS, StreamStats
 from ..thread_pool import ThreadPool
 from .assembler import PythonAssembler
 from .chunk_placement import ChunkedHeaps
+from .chunk_window import Window
 from .readers import Reader, Readers
 from .workers import PAUSED, Wait
 
-__all__ = ["PythonChunkRunner"]
+__all__ = ["PythonChunkRunner", "PythonChunkWindow"]
+
+
+class PythonChunkWindow(Window, ChunkWindow):
+    """The chunks that Python streams fill together."""
+
+    def runner(
+        self, config: StreamConfig, chunk_config: ChunkStreamConfig, thread_pool: ThreadPool, end: EndPolicy
+    ) -> PythonChunkRunner:
+        return PythonChunkRunner(config, chunk_config, self, thread_pool, end)
 
 
 class PythonChunkRunner(Readers):
@@ -28,13 +38,13 @@ class PythonChunkRunner(Readers):
         self,
         config: StreamConfig,
         chunk_config: ChunkStreamConfig,
-        window: ChunkWindow,
-        stats: StreamStats,
+        window: Window,
         thread_pool: ThreadPool,
         end: EndPolicy,
     ) -> None:
         chunk_config.placer()  # an error of the configuration comes before the window is joined
         self._member = window.join(config.stream_id, chunk_config.max_chunks, self._wake)
+        stats = StreamStats((*config.stats, *EXTRA_STATS))
         assembler = PythonAssembler(config, ChunkedHeaps(chunk_config, self._member, stats), stats)
         super().__init__(assembler, window.lock, config, thread_pool, end)
         #: The reader whose batch is being taken in, or waits.

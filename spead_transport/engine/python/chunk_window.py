@@ -15,10 +15,9 @@ import attrs
 
 from ...errors import Stopped
 from ...protocol.batch import Bytes
-from .chunk import Chunk
-from .ring import ChunkRing
+from ..chunks import Chunk, ChunkRingCore
 
-__all__ = ["Blocked", "ChunkWindow", "OpenChunk", "WindowMember"]
+__all__ = ["Blocked", "OpenChunk", "Window", "WindowMember"]
 
 
 class _Tenant(Protocol):
@@ -41,7 +40,7 @@ class OpenChunk:
 
 
 class WindowMember:
-    """A stream's part in a window; made by :meth:`ChunkWindow.join`. For its runner only, with the lock held.
+    """A stream's part in a window; made by :meth:`Window.join`. For its runner only, with the lock held.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ class WindowMember:
         must not block.
     """
 
-    def __init__(self, window: ChunkWindow, stream_id: int, max_chunks: int, resume: Callable[[], None]) -> None:
+    def __init__(self, window: Window, stream_id: int, max_chunks: int, resume: Callable[[], None]) -> None:
         self._window = window
         self.stream_id = stream_id
         self.resume = resume
@@ -93,7 +92,7 @@ class Blocked(Exception):  # noqa: N818 - not an error
     """A member has to wait."""
 
 
-class ChunkWindow:
+class Window:
     """Takes free chunks, and gives those that are filled to the user.
 
     Parameters
@@ -108,7 +107,9 @@ class ChunkWindow:
         Whether a member that is ahead waits for the others, rather than they lose what is behind.
     """
 
-    def __init__(self, max_chunks: int, data_ring: ChunkRing, free_ring: ChunkRing, *, lossless: bool) -> None:
+    def __init__(
+        self, max_chunks: int, data_ring: ChunkRingCore, free_ring: ChunkRingCore, *, lossless: bool
+    ) -> None:
         # Reentrant, because a stream that is garbage may be stopped in the thread that holds the lock.
         self.lock: threading.RLock = threading.RLock()
         self.data_ring = data_ring
