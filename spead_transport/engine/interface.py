@@ -90,6 +90,15 @@ class HeapAssembler(ABC):
         """
 
     @abstractmethod
+    def expire(self, now: float) -> list[ReceivedHeap]:
+        """Give up the heaps that are too old; returns them."""
+
+    @property
+    @abstractmethod
+    def next_expiry(self) -> float:
+        """When there will be something to give up for its age, if nothing else happens; infinity for never."""
+
+    @abstractmethod
     def flush(self) -> list[ReceivedHeap]:
         """Give up the heaps that are incomplete: the stream ends."""
 

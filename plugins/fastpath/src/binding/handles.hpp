@@ -78,5 +78,6 @@ void bind_items(nb::module_ &m);
 void bind_endpoints(nb::module_ &m);
 void bind_sending(nb::module_ &m);
 void bind_receiving(nb::module_ &m);
+void bind_chunks(nb::module_ &m);
 
 }  // namespace spead::python

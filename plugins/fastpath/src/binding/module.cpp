@@ -50,6 +50,7 @@ NB_MODULE(_native, m) {
     bind_workers(m);
     bind_sending(m);
     bind_receiving(m);
+    bind_chunks(m);
 }
 
 }  // namespace spead::python

@@ -35,6 +35,7 @@ Names::Names()
       flavour(attribute("spead_transport.protocol.flavour", "Flavour")),
       packet_batch(attribute("spead_transport.protocol.batch", "PacketBatch")),
       obtain(attribute("spead_transport.engine.memory", "obtain")),
+      heaps_to_place(attribute("spead_transport.engine.chunks", "HeapsToPlace")),
       empty(attribute("numpy", "empty")),
       frombuffer(attribute("numpy", "frombuffer")),
       uint8(attribute("numpy", "dtype")("u1")),

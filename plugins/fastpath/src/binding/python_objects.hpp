@@ -28,6 +28,7 @@ struct Names {
     nb::object flavour;
     nb::object packet_batch;
     nb::object obtain;
+    nb::object heaps_to_place;
     nb::object empty;
     nb::object frombuffer;
     nb::object uint8;

@@ -6,23 +6,17 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include "receiving.hpp"
+
 #include <deque>
 #include <iterator>
 
 #include "conversion.hpp"
-#include "handles.hpp"
-#include "heap_assembler.hpp"
 #include "heap_type.hpp"
 #include "python_endpoints.hpp"
+#include "receive_runner.hpp"
 
 namespace spead::python {
-
-namespace {
-
-using nb::arg;
-
-// How many heaps are taken from a stream's ring at a time.
-constexpr std::size_t heaps_at_a_time = 64;
 
 nb::list to_list(const Statistics &s, bool extra) {
     nb::list list;
@@ -38,14 +32,15 @@ nb::list to_list(const Statistics &s, bool extra) {
     return list;
 }
 
-nb::tuple to_python(const Statistics &statistics) { return nb::make_tuple(to_list(statistics, false), to_list(statistics, true)); }
 
-struct ReceiveSettings {
-    ReceiveConfig config;
-    int bug_compat;
-    std::shared_ptr<HeapAllocator> allocator;
-    bool python_inside;
-};
+namespace {
+
+using nb::arg;
+
+// How many heaps are taken from a stream's ring at a time.
+constexpr std::size_t heaps_at_a_time = 64;
+
+nb::tuple to_python(const Statistics &statistics) { return nb::make_tuple(to_list(statistics, false), to_list(statistics, true)); }
 
 class PyAssembler {
 public:
@@ -57,6 +52,11 @@ public:
         assembler_.add(view.view(), now, heaps_);
         return take();
     }
+    nb::list expire(double now) {
+        assembler_.expire(now, heaps_);
+        return take();
+    }
+    double next_expiry() const { return assembler_.next_expiry(); }
     nb::list flush() {
         assembler_.flush(heaps_);
         return take();
@@ -78,30 +78,17 @@ private:
     std::vector<ReceivedHeap> heaps_;
 };
 
-class PyReceiveRunner {
+class PyReceiveRunner : public RunnerFace<ReceiveRunner> {
 public:
     explicit PyReceiveRunner(const ReceiveSettings &settings)
-        : maker_(settings.bug_compat),
-          python_inside_(settings.python_inside),
-          runner_(std::make_shared<ReceiveRunner>(settings.config, settings.allocator, write_log)) {}
-    ~PyReceiveRunner() {
-        const MaybeRelease released;
-        runner_->stop();
-        runner_.reset();
-    }
-    PyReceiveRunner(const PyReceiveRunner &) = delete;
-    PyReceiveRunner &operator=(const PyReceiveRunner &) = delete;
+        : RunnerFace(std::make_shared<ReceiveRunner>(settings.config, settings.allocator, write_log)),
+          maker_(settings.bug_compat),
+          python_inside_(settings.python_inside) {}
 
     void add_reader(const ReceiverHandle &receiver, const WorkerHandle *worker) {
         python_inside_ |= receiver.python_inside;
         url_ = receiver.url;
-        const MaybeRelease released;
-        runner_->add_reader(receiver.receiver, worker ? worker->worker : nullptr);
-    }
-
-    void start() {
-        const MaybeRelease released;
-        runner_->start();
+        RunnerFace::add_reader(receiver, worker);
     }
 
     nb::object get_nowait() {
@@ -147,11 +134,6 @@ public:
         return runner_->fileno();
     }
 
-    void stop() {
-        const MaybeRelease released;
-        runner_->stop();
-    }
-
     nb::tuple statistics() {
         Statistics result;
         {
@@ -159,11 +141,6 @@ public:
             result = runner_->statistics();
         }
         return to_python(result);
-    }
-
-    std::map<std::string, std::uint64_t> drops() {
-        const MaybeRelease released;
-        return runner_->drops();
     }
 
     std::size_t waiting() {
@@ -230,7 +207,6 @@ private:
     bool python_inside_;
     // Of the reader that was added last: what messages about a broken one call it.
     std::string url_;
-    std::shared_ptr<ReceiveRunner> runner_;
     // Heaps that left the ring, and have yet to be made Python objects. Used with the GIL.
     std::deque<ReceivedHeap> taken_;
     bool watched_ = false;
@@ -267,7 +243,7 @@ void bind_receiving(nb::module_ &m) {
         .def("__init__",
              [](ReceiveSettings *self, std::size_t max_heaps, std::size_t substreams, int bug_compat, bool nontemporal,
                 bool stop_on_stop_item, bool allow_unsized_heaps, bool allow_out_of_order, bool sequential_heaps, std::int64_t max_heap_size,
-                bool explicit_start, std::size_t ring_heaps, bool contiguous_only, bool keep_payload_ranges, bool end_with_any,
+                double max_heap_age, bool explicit_start, std::size_t ring_heaps, bool contiguous_only, bool keep_payload_ranges, bool end_with_any,
                 std::optional<nb::object> allocator) {
                  ReceiveConfig config;
                  config.assembler = {.max_heaps = max_heaps,
@@ -277,6 +253,7 @@ void bind_receiving(nb::module_ &m) {
                                      .allow_out_of_order = allow_out_of_order,
                                      .sequential_heaps = sequential_heaps,
                                      .max_heap_size = max_heap_size,
+                                     .max_heap_age = max_heap_age,
                                      .keep_payload_ranges = keep_payload_ranges,
                                      .copy_method = nontemporal ? CopyMethod::nontemporal : CopyMethod::standard};
                  config.ring_heaps = ring_heaps;
@@ -291,7 +268,7 @@ void bind_receiving(nb::module_ &m) {
                  ::new (self) ReceiveSettings{config, bug_compat, std::move(memory), allocator.has_value()};
              },
              nb::kw_only(), arg("max_heaps"), arg("substreams"), arg("bug_compat"), arg("nontemporal"), arg("stop_on_stop_item"),
-             arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("sequential_heaps"), arg("max_heap_size"), arg("explicit_start"), arg("ring_heaps"),
+             arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("sequential_heaps"), arg("max_heap_size"), arg("max_heap_age"), arg("explicit_start"), arg("ring_heaps"),
              arg("contiguous_only"), arg("keep_payload_ranges"), arg("end_with_any"), arg("allocator").none());
     static PyType_Slot iterator_slots[] = {
         {Py_tp_iter, reinterpret_cast<void *>(HeapIterator::self)},
@@ -302,6 +279,8 @@ void bind_receiving(nb::module_ &m) {
     nb::class_<PyAssembler>(m, "Assembler")
         .def(nb::init<const ReceiveSettings &>(), arg("settings"))
         .def("add", &PyAssembler::add, arg("batch"), arg("now"))
+        .def("expire", &PyAssembler::expire, arg("now"))
+        .def_prop_ro("next_expiry", &PyAssembler::next_expiry)
         .def("flush", &PyAssembler::flush)
         .def_prop_ro("stopped", &PyAssembler::stopped)
         .def("statistics", &PyAssembler::statistics);

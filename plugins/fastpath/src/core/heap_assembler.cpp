@@ -1,7 +1,9 @@
 #include "heap_assembler.hpp"
 
 #include <algorithm>
+#include <sstream>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "byte_order.hpp"
@@ -35,34 +37,71 @@ std::int64_t last_address(std::span<const std::uint64_t> pointers, unsigned heap
 HeapAssembler::HeapAssembler(const AssemblerConfig &config, std::shared_ptr<HeapAllocator> allocator)
     : config_(config), allocator_(std::move(allocator)), substreams_(config.substreams) {}
 
+HeapAssembler::HeapAssembler(const AssemblerConfig &config, std::unique_ptr<ChunkPlacement> chunks)
+    : config_(config), chunks_(std::move(chunks)), substreams_(config.substreams) {}
+
 void HeapAssembler::add(const spead_batch &batch, double now, std::vector<ReceivedHeap> &out) {
-    out_ = &out;
+    discard_rest();
     statistics_.batches++;
     statistics_.max_batch = std::max<std::uint64_t>(statistics_.max_batch, batch.num_packets);
     segment_ = batch.segment;
     decode(batch, now);
-    for (std::size_t at = 0; at < packets_.size();) {
-        if (packets_[at].header.reason != Rejection::none) {
-            at++;
+    next_ = 0;
+    if (chunks_) prepare_chunks(now);
+    resume(now, out);
+}
+
+void HeapAssembler::resume(double now, std::vector<ReceivedHeap> &out) {
+    const ChunkPlacement::Session session(chunks_.get());
+    out_ = &out;
+    blocked_ = false;
+    while (next_ < packets_.size()) {
+        if (packets_[next_].header.reason != Rejection::none) {
+            next_++;
             continue;
         }
-        const PacketHeader &header = packets_[at].header;
-        Run run{at,           at + 1, header.heap_cnt, header.heap_address_bits, header.heap_length, header.payload_offset,
-                header.payload_end(), header.stops, header.num_others};
-        at = end_of_run(run);
+        const Run run = run_from(next_);
         if (stopped_)
             reject(Rejection::stopped, run.num_packets(), now);
         else if (run.stops && config_.stop_on_stop_item)
             stop(run);
         else
             add_run(run, now);
+        if (blocked_) return;
+        next_ = run.last;
     }
     flattened_.clear();
     flattened_slices_.clear();
     segment_ = nullptr;
 }
 
+void HeapAssembler::discard_rest() {
+    blocked_ = false;
+    for (; next_ < packets_.size(); next_++)
+        if (packets_[next_].header.reason == Rejection::none)
+            statistics_.rejected[static_cast<std::size_t>(Rejection::stopped)]++;
+    flattened_.clear();
+    flattened_slices_.clear();
+    segment_ = nullptr;
+}
+
+void HeapAssembler::expire(double now, std::vector<ReceivedHeap> &out) {
+    const ChunkPlacement::Session session(chunks_.get());
+    out_ = &out;
+    while (next_expiry() <= now) {
+        if (notices_.due(Notices::expired, now)) {
+            std::ostringstream message;
+            message << "heap " << oldest_->cnt << " was given up incomplete because it was older than max_heap_age="
+                    << config_.max_heap_age << " seconds";
+            notices_.add(Notices::expired, now, message.str());
+        }
+        give_up(*oldest_, statistics_.incomplete_heaps_evicted);
+    }
+}
+
 void HeapAssembler::flush(std::vector<ReceivedHeap> &out) {
+    discard_rest();
+    const ChunkPlacement::Session session(chunks_.get());
     out_ = &out;
     for (Substream &substream : substreams_) {
         const std::size_t count = substream.slots.size();
@@ -84,7 +123,7 @@ void HeapAssembler::decode(const spead_batch &batch, double now) {
     }
 }
 
-HeapAssembler::DecodedPacket HeapAssembler::decode_packet(const spead_packet &packet) {
+DecodedPacket HeapAssembler::decode_packet(const spead_packet &packet) {
     const spead_slice *slices = packet.slices;
     std::size_t num_slices = packet.num_slices;
     if (num_slices == 0) return {decode_header(nullptr, 0), slices, 0};
@@ -104,9 +143,12 @@ HeapAssembler::DecodedPacket HeapAssembler::decode_packet(const spead_packet &pa
     return {decode_header(head, packet.size), slices, num_slices};
 }
 
-// Extend `run` by the packets that continue it. A packet with the stop item is a run of its own.
-std::size_t HeapAssembler::end_of_run(Run &run) const noexcept {
-    if (run.stops) return run.last;
+// Packet `first` and those that continue its heap. A packet with the stop item is a run of its own.
+HeapAssembler::Run HeapAssembler::run_from(std::size_t first) const noexcept {
+    const PacketHeader &header = packets_[first].header;
+    Run run{first,      first + 1, header.heap_cnt, header.heap_address_bits, header.heap_length, header.payload_offset,
+            header.payload_end(), header.stops, header.num_others};
+    if (run.stops) return run;
     for (; run.last < packets_.size(); run.last++) {
         const PacketHeader &next = packets_[run.last].header;
         const bool continues = next.reason == Rejection::none && next.heap_cnt == run.cnt && next.payload_offset == run.end &&
@@ -115,7 +157,7 @@ std::size_t HeapAssembler::end_of_run(Run &run) const noexcept {
         run.end = next.payload_end();
         run.num_pointers += next.num_others;
     }
-    return run.last;
+    return run;
 }
 
 void HeapAssembler::add_run(const Run &run, double now) {
@@ -123,7 +165,7 @@ void HeapAssembler::add_run(const Run &run, double now) {
     const Rejection reason = refuse(run, live);
     if (reason != Rejection::none) {
         if (run.num_packets() > 1 && depends_on_packet(run, reason))
-            for (std::size_t i = run.first; i < run.last; i++) add_run(single(run, i), now);
+            for (std::size_t i = run.first; i < run.last && !blocked_; i++) add_run(single(run, i), now);
         else
             reject(reason, run.num_packets(), now);
     } else if (!live) {
@@ -167,6 +209,10 @@ Rejection HeapAssembler::refuse(const Run &run, const LiveHeap *live) const noex
 
 // Start a heap with its first run, or finish it at once if that is all of it.
 void HeapAssembler::begin(const Run &run, double now) {
+    if (chunks_) {
+        begin_in_chunk(run, now);
+        return;
+    }
     const std::int64_t size = std::max(run.length, run.end);
     const bool whole = run.size() == run.length;
     SegmentRef memory;
@@ -200,13 +246,7 @@ void HeapAssembler::note(const Run &run, LiveHeap &live) {
 
 void HeapAssembler::deliver_whole(const Run &run, SegmentRef memory, std::uint8_t *payload, double now) {
     statistics_.packets += run.num_packets();
-    if (run.num_packets() == 1) {
-        statistics_.single_packet_heaps++;
-    } else {
-        // It passes through the table for the time of this call.
-        Substream &substream = substream_of(run.cnt);
-        substream.slots[take_slot(substream, now)] = nullptr;
-    }
+    pass_through(run, now);
     ReceivedHeap heap;
     heap.cnt = run.cnt;
     heap.heap_address_bits = run.heap_address_bits;
@@ -217,6 +257,16 @@ void HeapAssembler::deliver_whole(const Run &run, SegmentRef memory, std::uint8_
     collect_pointers(run, heap.pointers);
     if (config_.keep_payload_ranges && run.size() > 0) heap.ranges.emplace_back(run.start, run.end);
     deliver(std::move(heap), run.end);
+}
+
+// A heap of one run: if it has several packets, it takes a place in the table, though only for the time of this call.
+void HeapAssembler::pass_through(const Run &run, double now) {
+    if (run.num_packets() == 1) {
+        statistics_.single_packet_heaps++;
+    } else {
+        Substream &substream = substream_of(run.cnt);
+        substream.slots[take_slot(substream, now)] = nullptr;
+    }
 }
 
 // The parts of a run that bring something new; the other packets are rejected.
@@ -240,6 +290,13 @@ void HeapAssembler::add_parts(const Run &run, LiveHeap &live, double now) {
 }
 
 void HeapAssembler::add_part(const Run &part, LiveHeap &live, double now) {
+    if (chunks_) {
+        const HeapPlace place = live.lodging.place();
+        if (place.chunk) copy_payload(part, place.payload + part.start);
+        chunks_->arrived(place, packets_of(part), live.length);
+        note(part, live);
+        return;
+    }
     if (part.end > live.capacity() && !grow(live, part.end)) {
         reject(Rejection::no_memory, part.num_packets(), now);
         return;
@@ -317,6 +374,51 @@ void HeapAssembler::reject(Rejection reason, std::size_t count, double now) {
         notices_.add(number, now, "packet rejected: " + std::string(rejection_names[number]) + advice(reason));
 }
 
+// --------------------------------------------------------------------------------------------------- heaps in chunks
+
+void HeapAssembler::prepare_chunks(double now) {
+    std::vector<std::size_t> beginnings;
+    if (chunks_->wants_batches() && !stopped_) {
+        std::unordered_set<std::uint64_t> seen;
+        for (std::size_t at = 0; at < packets_.size();) {
+            if (packets_[at].header.reason != Rejection::none) {
+                at++;
+                continue;
+            }
+            const Run run = run_from(at);
+            at = run.last;
+            if (run.stops && config_.stop_on_stop_item) break;
+            if (!live_.find(run.cnt) && refuse(run, nullptr) == Rejection::none && seen.insert(run.cnt).second)
+                beginnings.push_back(run.first);
+        }
+    }
+    chunks_->prepare(packets_, beginnings, now, notices_);
+}
+
+void HeapAssembler::begin_in_chunk(const Run &run, double now) {
+    HeapPlace place;
+    switch (chunks_->begin(packets_, run.first, run.length, now, notices_, place)) {
+        case ChunkPlacement::Begin::placed: break;
+        case ChunkPlacement::Begin::stopped: chunks_stopped_ = true; [[fallthrough]];
+        case ChunkPlacement::Begin::blocked:
+            blocked_ = true;
+            next_ = run.first;
+            return;
+    }
+    if (place.chunk) copy_payload(run, place.payload + run.start);
+    chunks_->arrived(place, packets_of(run), run.length);
+    if (run.size() < run.length) {
+        LiveHeap &live = make_live(run, {}, now);
+        live.lodging = chunks_->lodge(place);
+        note(run, live);
+        return;
+    }
+    statistics_.packets += run.num_packets();
+    pass_through(run, now);
+    chunks_->finish(place);
+    statistics_.heaps++;
+}
+
 // ------------------------------------------------------------------------------------------------------- heaps out
 
 HeapAssembler::LiveHeap &HeapAssembler::make_live(const Run &run, SegmentRef memory, double now) {
@@ -334,6 +436,10 @@ HeapAssembler::LiveHeap &HeapAssembler::make_live(const Run &run, SegmentRef mem
     live.length = run.length;
     live.memory = std::move(memory);
     live.slot = slot;
+    live.began = now;
+    live.older = newest_;
+    (newest_ ? newest_->newer : oldest_) = &live;
+    newest_ = &live;
     substream.slots[slot] = &live;
     live_.insert(&live);
     return live;
@@ -370,7 +476,11 @@ void HeapAssembler::finish_unsized(std::uint64_t cnt) {
 void HeapAssembler::forget(LiveHeap &live) {
     live_.erase(&live);
     substream_of(live.cnt).slots[live.slot] = nullptr;
+    (live.older ? live.older->newer : oldest_) = live.newer;
+    (live.newer ? live.newer->older : newest_) = live.older;
+    live.older = live.newer = nullptr;
     live.memory = {};
+    live.lodging = {};
     live.received = 0;
     live.end = 0;
     live.ranges.clear();
@@ -379,6 +489,12 @@ void HeapAssembler::forget(LiveHeap &live) {
 }
 
 void HeapAssembler::finish(LiveHeap &live) {
+    if (chunks_) {
+        chunks_->finish(live.lodging, live.complete());
+        forget(live);
+        statistics_.heaps++;
+        return;
+    }
     ReceivedHeap heap;
     heap.cnt = live.cnt;
     heap.heap_address_bits = live.heap_address_bits;

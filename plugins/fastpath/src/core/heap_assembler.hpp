@@ -7,10 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "chunk_placement.hpp"
 #include "copy.hpp"
+#include "decoded_packet.hpp"
 #include "heap_table.hpp"
 #include "notices.hpp"
 #include "packet_header.hpp"
@@ -32,6 +36,8 @@ struct AssemblerConfig {
     // A heap without a length is complete as soon as the next one of its substream starts.
     bool sequential_heaps = false;
     std::int64_t max_heap_size = std::int64_t{1} << 30;
+    // How long a heap may be incomplete, in seconds; 0 for any time.
+    double max_heap_age = 0.0;
     bool keep_payload_ranges = false;
     CopyMethod copy_method = CopyMethod::standard;
 };
@@ -40,6 +46,8 @@ class HeapAssembler {
 public:
     // `allocator` gives the heaps' memory.
     HeapAssembler(const AssemblerConfig &config, std::shared_ptr<HeapAllocator> allocator);
+    // Heaps go where `chunks` says, and never come out here. All must have a length.
+    HeapAssembler(const AssemblerConfig &config, std::unique_ptr<ChunkPlacement> chunks);
     HeapAssembler(const HeapAssembler &) = delete;
     HeapAssembler &operator=(const HeapAssembler &) = delete;
 
@@ -50,10 +58,29 @@ public:
     // batch's memory is not used after the call, unless it lies in the batch's segment, which is then retained.
     void add(const spead_batch &batch, double now, std::vector<ReceivedHeap> &out);
 
+    // Whether the rest of the last batch waits for room in a chunk. Its memory is then still in use.
+    bool blocked() const noexcept { return blocked_; }
+    // Whether there will never be any, because a ring of chunks was stopped.
+    bool chunks_stopped() const noexcept { return chunks_stopped_; }
+    // Take in the rest of the last batch, as far as that is possible.
+    void resume(double now, std::vector<ReceivedHeap> &out);
+    // Count the rest of the last batch as it is: the stream ends.
+    void discard_rest();
+
+    // Give up the heaps that are too old.
+    void expire(double now, std::vector<ReceivedHeap> &out);
+    // When there will be something to give up for its age, if nothing else happens; infinity for never.
+    double next_expiry() const noexcept {
+        return config_.max_heap_age > 0 && oldest_ ? oldest_->began + config_.max_heap_age
+                                                   : std::numeric_limits<double>::infinity();
+    }
+
     // Give up the heaps that are incomplete: the stream ends.
     void flush(std::vector<ReceivedHeap> &out);
 
     const Statistics &statistics() const noexcept { return statistics_; }
+    // Null without chunks.
+    const ChunkPlacement *chunks() const noexcept { return chunks_.get(); }
     Notices &notices() noexcept { return notices_; }
 
 private:
@@ -69,17 +96,15 @@ private:
         std::int64_t end;
         RangeSet ranges;
         PointerList pointers;
+        // Where it is in a chunk, instead of in `memory`.
+        HeapLodging lodging;
+        // When its first packet arrived, and its neighbours in the order of that.
+        double began;
+        LiveHeap *older = nullptr;
+        LiveHeap *newer = nullptr;
 
         std::int64_t capacity() const noexcept { return static_cast<std::int64_t>(memory.size()); }
         bool complete() const noexcept { return received == length; }
-    };
-    struct DecodedPacket {
-        PacketHeader header;
-        const spead_slice *slices;
-        std::size_t num_slices;
-
-        // The slice that has all of the payload, or its end.
-        const spead_slice &payload() const noexcept { return slices[num_slices - 1]; }
     };
     // Packets [first, last) of a batch, which carry bytes [start, end) of one heap.
     struct Run {
@@ -104,17 +129,23 @@ private:
 
     void decode(const spead_batch &batch, double now);
     DecodedPacket decode_packet(const spead_packet &packet);
-    std::size_t end_of_run(Run &run) const noexcept;
+    void prepare_chunks(double now);
+    Run run_from(std::size_t first) const noexcept;
     void add_run(const Run &run, double now);
     Run single(const Run &run, std::size_t index) const noexcept;
     Rejection refuse(const Run &run, const LiveHeap *live) const noexcept;
     bool depends_on_packet(const Run &run, Rejection reason) const noexcept;
     void begin(const Run &run, double now);
+    void begin_in_chunk(const Run &run, double now);
     void deliver_whole(const Run &run, SegmentRef memory, std::uint8_t *payload, double now);
+    void pass_through(const Run &run, double now);
     void note(const Run &run, LiveHeap &live);
     void add_parts(const Run &run, LiveHeap &live, double now);
     void add_part(const Run &part, LiveHeap &live, double now);
     void stop(const Run &run);
+    std::span<const DecodedPacket> packets_of(const Run &run) const noexcept {
+        return std::span(packets_).subspan(run.first, run.num_packets());
+    }
     bool grow(LiveHeap &live, std::int64_t size);
     std::uint8_t *adoptable(const Run &run) const noexcept;
     void copy_payload(const Run &run, std::uint8_t *target) const noexcept;
@@ -132,16 +163,23 @@ private:
 
     AssemblerConfig config_;
     std::shared_ptr<HeapAllocator> allocator_;
+    std::unique_ptr<ChunkPlacement> chunks_;
     HeapTable<LiveHeap> live_;
     std::vector<Substream> substreams_;
     // All live heaps that were ever needed, and those of them that are free.
     std::vector<std::unique_ptr<LiveHeap>> heaps_;
     std::vector<LiveHeap *> free_;
+    LiveHeap *oldest_ = nullptr;
+    LiveHeap *newest_ = nullptr;
     Statistics statistics_;
     Notices notices_;
     bool stopped_ = false;
 
-    // During a call of add.
+    // During a call of add, and until nothing is left of its batch.
+    bool blocked_ = false;
+    bool chunks_stopped_ = false;
+    // The first packet that was not taken in.
+    std::size_t next_ = 0;
     spead_segment *segment_ = nullptr;
     std::vector<DecodedPacket> packets_;
     std::deque<std::vector<std::uint8_t>> flattened_;

@@ -19,6 +19,10 @@ public:
     // Kinds of message: those of Rejection, and these.
     static constexpr std::size_t evicted = num_rejections;
     static constexpr std::size_t queue_full = num_rejections + 1;
+    static constexpr std::size_t expired = num_rejections + 2;
+    static constexpr std::size_t misplaced = num_rejections + 3;
+    static constexpr std::size_t placement_failed = num_rejections + 4;
+    static constexpr std::size_t num_kinds = num_rejections + 5;
 
     // Whether a message of this kind is due at `now` (seconds of a monotonic clock); counts those that are not.
     bool due(std::size_t kind, double now) noexcept {
@@ -43,7 +47,7 @@ private:
         double next = 0.0;
         std::uint64_t held_back = 0;
     };
-    std::array<Kind, num_rejections + 2> kinds_;
+    std::array<Kind, num_kinds> kinds_;
     std::vector<std::string> waiting_;
 };
 

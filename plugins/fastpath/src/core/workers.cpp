@@ -147,7 +147,7 @@ void Worker::Loop::wait(std::vector<std::shared_ptr<Task>> &due) {
 
 void Worker::Loop::step(std::shared_ptr<Task> task) {
     Wait next = task->step();
-    const auto *readable = std::get_if<Readable>(&next);
+    const Readable *readable = std::get_if<Readable>(&next);
     const int fd = readable ? readable->fd : -1;
     Waiting &waiting = waiting_.try_emplace(task.get(), Waiting{task, -1, timers_.end()}).first->second;
     if (waiting.timer != timers_.end()) {
@@ -167,8 +167,10 @@ void Worker::Loop::step(std::shared_ptr<Task> task) {
             next = Delay{unwatched_interval};
         }
     }
-    if (const auto *delay = std::get_if<Delay>(&next))
-        waiting.timer = timers_.emplace(monotonic_time() + delay->seconds, task.get());
+    const auto *delay = std::get_if<Delay>(&next);
+    const double seconds = delay ? delay->seconds : readable ? readable->within : -1.0;
+    if (seconds >= 0)
+        waiting.timer = timers_.emplace(monotonic_time() + seconds, task.get());
     else if (waiting.fd < 0)
         waiting_.erase(task.get());
 }

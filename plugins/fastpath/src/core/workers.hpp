@@ -16,9 +16,11 @@ namespace spead {
 
 // Nothing but a kick ends the wait; until then the worker does not keep the task alive.
 struct Paused {};
-// A file descriptor polls readable. It must stay open as long as the task lives.
+// A file descriptor polls readable, or so many seconds are over (negative: it may take any time). It must stay open as long as
+// the task lives.
 struct Readable {
     int fd;
+    double within = -1.0;
 };
 // Seconds.
 struct Delay {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
+from spead_transport.engine.chunks import ChunkRingCore
 from spead_transport.engine.interface import (
     Completion,
     EndPolicy,
@@ -16,9 +17,8 @@ from spead_transport.engine.interface import (
     ReceiveRunner,
     SendRunner,
 )
-from spead_transport.engine.memory import MemoryAllocator
 from spead_transport.engine.numbering import CntSequence
-from spead_transport.engine.recv_config import MEMCPY_NONTEMPORAL, RingStreamConfig
+from spead_transport.engine.recv_config import RingStreamConfig
 from spead_transport.engine.recv_config import StreamConfig as ReceiveConfig
 from spead_transport.engine.send_config import GroupMode, HeapReferenceList
 from spead_transport.engine.send_config import StreamConfig as SendConfig
@@ -29,15 +29,13 @@ from spead_transport.protocol.outgoing import Heap
 from spead_transport.transport import Capabilities, PacketReceiver, PacketSender
 
 from . import _native
+from .chunks import NativeChunkRing, NativeChunkWindow
 from .endpoints import native_receiver, native_sender
+from .settings import assign_worker, receive_settings
 
 __all__ = ["NativeEngine"]
 
 _SERIAL: Final = GroupMode.SERIAL
-
-
-def _assign_worker(thread_pool: ThreadPool) -> _native.Worker:
-    return thread_pool.workers("native", _native.Workers, _native.Workers).assign()
 
 
 class NativeEncoder(HeapEncoder):
@@ -55,7 +53,7 @@ class NativeAssembler(HeapAssembler):
 
     def __init__(self, config: ReceiveConfig, ring_config: RingStreamConfig) -> None:
         self._stats_config = (*config.stats, *EXTRA_STATS)
-        self._native = _native.Assembler(_receive_settings(config, ring_config, "all"))
+        self._native = _native.Assembler(receive_settings(config, ring_config, "all"))
 
     @property
     def stopped(self) -> bool:
@@ -63,6 +61,13 @@ class NativeAssembler(HeapAssembler):
 
     def add(self, batch: PacketBatch, now: float) -> list[ReceivedHeap]:
         return self._native.add(batch, now)
+
+    def expire(self, now: float) -> list[ReceivedHeap]:
+        return self._native.expire(now)
+
+    @property
+    def next_expiry(self) -> float:
+        return self._native.next_expiry
 
     def flush(self) -> list[ReceivedHeap]:
         return self._native.flush()
@@ -97,7 +102,7 @@ class NativeSendRunner(SendRunner[_native.NumberedHeaps]):
 
     def submit(self, heaps: _native.NumberedHeaps, mode: GroupMode, completion: Completion, token: object) -> None:
         if not self._native.submit(heaps, mode is _SERIAL, completion, token):
-            self._native.drive_with(_assign_worker(self._thread_pool), self._thread_pool)
+            self._native.drive_with(assign_worker(self._thread_pool), self._thread_pool)
 
     def flush(self, timeout: float | None) -> None:
         self._native.flush(timeout)
@@ -118,10 +123,10 @@ class NativeReceiveRunner(ReceiveRunner):
     ) -> None:
         self._stats_config = (*config.stats, *EXTRA_STATS)
         self._thread_pool = thread_pool
-        self._native = _native.ReceiveRunner(_receive_settings(config, ring_config, end))
+        self._native = _native.ReceiveRunner(receive_settings(config, ring_config, end))
 
     def add_reader(self, receiver: PacketReceiver, *, worker: bool) -> None:
-        driver = _assign_worker(self._thread_pool) if worker else None
+        driver = assign_worker(self._thread_pool) if worker else None
         self._native.add_reader(native_receiver(receiver), driver)
 
     def start(self) -> None:
@@ -157,7 +162,7 @@ class NativeEngine(Engine):
     """See :class:`~spead_transport.engine.interface.Engine`."""
 
     name: ClassVar[str] = "native"
-    receives: ClassVar[frozenset[str]] = frozenset({"sequential_heaps"})
+    receives: ClassVar[frozenset[str]] = frozenset({"max_heap_age", "sequential_heaps"})
 
     def encoder(self, config: SendConfig, capabilities: Capabilities) -> NativeEncoder:
         return NativeEncoder(config, capabilities)
@@ -180,6 +185,16 @@ class NativeEngine(Engine):
     ) -> NativeReceiveRunner:
         return NativeReceiveRunner(config, ring_config, thread_pool, end)
 
+    def chunk_ring(self, maxsize: int) -> NativeChunkRing:
+        return NativeChunkRing(maxsize)
+
+    def chunk_window(
+        self, max_chunks: int, data_ring: ChunkRingCore, free_ring: ChunkRingCore, *, lossless: bool
+    ) -> NativeChunkWindow | None:
+        if isinstance(data_ring, NativeChunkRing) and isinstance(free_ring, NativeChunkRing):
+            return NativeChunkWindow(max_chunks, data_ring, free_ring, lossless=lossless)
+        return None  # rings that were made for another engine
+
 
 def _send_config(config: SendConfig, largest_batch: int | None) -> _native.SendConfig:
     return _native.SendConfig(
@@ -189,30 +204,6 @@ def _send_config(config: SendConfig, largest_batch: int | None) -> _native.SendC
         max_heaps=config.max_heaps,
         burst_rate_ratio=config.burst_rate_ratio,
         largest_batch=largest_batch or 0,
-    )
-
-
-def _receive_settings(
-    config: ReceiveConfig, ring_config: RingStreamConfig, end: EndPolicy
-) -> _native.ReceiveSettings:
-    # The default allocator's memory is ordinary memory, of which the library has a pool of its own.
-    own_memory = type(config.memory_allocator) is MemoryAllocator
-    return _native.ReceiveSettings(
-        max_heaps=config.max_heaps,
-        substreams=config.substreams,
-        bug_compat=config.bug_compat,
-        nontemporal=config.memcpy == MEMCPY_NONTEMPORAL,
-        stop_on_stop_item=config.stop_on_stop_item,
-        allow_unsized_heaps=config.allow_unsized_heaps,
-        allow_out_of_order=config.allow_out_of_order,
-        sequential_heaps=config.sequential_heaps,
-        max_heap_size=config.max_heap_size,
-        explicit_start=config.explicit_start,
-        ring_heaps=ring_config.heaps,
-        contiguous_only=ring_config.contiguous_only,
-        keep_payload_ranges=ring_config.incomplete_keep_payload_ranges,
-        end_with_any=end == "any",
-        allocator=None if own_memory else config.memory_allocator,
     )
 
 
