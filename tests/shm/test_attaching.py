@@ -28,12 +28,13 @@ def receiver_at(url: str) -> ShmReceiver:
     return ShmTransport.from_url(url).open_receiver()
 
 
-def test_chosen_by_url() -> None:
+def test_chosen_by_url(face: str) -> None:
     url = ShmTransport.loopback_url()
     transport = transport_from_url(url)
     with transport.open_receiver() as receiver, transport.open_sender() as sender:
-        assert isinstance(receiver, ShmReceiver)
-        assert isinstance(sender, ShmSender)
+        if face == "python":
+            assert isinstance(receiver, ShmReceiver)
+            assert isinstance(sender, ShmSender)
         assert receiver.url == sender.url == url
 
 
@@ -84,10 +85,12 @@ def test_any_name_will_do() -> None:
 def test_the_ring_limits_a_packet() -> None:
     with receiver_at(f"{ShmTransport.loopback_url()}?size=2MiB") as receiver, sender_to(receiver.url) as sender:
         largest = sender.capabilities.largest_packet
-        assert largest == (2 << 20) - 64
+        assert largest == (2 << 20) * 9 // 16 - 128
         batch = make_batch([100, largest + 1, largest])
         assert sender.try_send(batch) == 1
-        with pytest.raises(TransportError, match=rf"of {largest + 1} bytes .*\nhint: .*size={(2 << 20) + 1} or more"):
+        with pytest.raises(
+            TransportError, match=rf"of {largest + 1} bytes .*\nhint: .*size={(2 << 20) + 64} or more"
+        ):
             sender.try_send(batch[1:])
         assert receive(receiver, 1) == bytes_of(batch[:1])
         receiver.release()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from spead_transport_shm import ShmTransport
 from spead_transport_shm.messages import WINDOW
-from spead_transport_shm.ring import Space
+from spead_transport_shm.ring import Space, kept_bytes, size_for
 
 from spead_transport.testing.packets import bytes_of, make_batch
 from spead_transport.transport import PacketBatch
@@ -62,15 +60,13 @@ def test_many_small_batches_and_a_goodbye() -> None:
 
 @given(steps=st.lists(st.integers(-5, 1000), max_size=60))
 def test_records_never_overlap(steps: list[int]) -> None:
-    """Positive numbers write a record of so many bytes if there is room; others free so many."""
+    """Positive numbers write a record of so many bytes if there is room; others free one of those that are there."""
     space = Space(2048)
-    records: deque[range] = deque()
+    records: list[range] = []
     for step in steps:
         if step <= 0:
-            count = min(-step, len(records))
-            space.free(count)
-            for _ in range(count):
-                records.popleft()
+            if records:
+                space.free(records.pop(step % len(records)).start)
             continue
         for start, end in space.gaps():
             assert start % 64 == 0
@@ -84,8 +80,20 @@ def test_records_never_overlap(steps: list[int]) -> None:
         assert space.records == len(records)
 
 
-def test_no_more_is_freed_than_there_is() -> None:
+@pytest.mark.parametrize("start", [1, 64, 128, 2048])
+def test_only_what_there_is_can_be_freed(start: int) -> None:
     space = Space(2048)
     space.occupy(0, 100)
-    with pytest.raises(ValueError, match="2 records were acknowledged, but only 1 were sent"):
-        space.free(2)
+    with pytest.raises(ValueError, match=f"a record at {start} was acknowledged, where none is"):
+        space.free(start)
+    space.free(0)
+    assert space.records == 0
+
+
+@pytest.mark.parametrize("size", [2 << 20, 3_000_064, 16 << 20])
+def test_what_is_kept_leaves_room_for_every_packet(size: int) -> None:
+    space = Space(size)
+    space.occupy(kept_bytes(size) // 64 * 64 - 64, kept_bytes(size) // 64 * 64)
+    largest = size - kept_bytes(size) - 128
+    assert size_for(largest) <= size < size_for(largest + 64)
+    assert max(end - start for start, end in space.gaps()) >= largest + 128

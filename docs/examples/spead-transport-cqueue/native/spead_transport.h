@@ -49,7 +49,8 @@ enum {
 typedef struct spead_error {
     /* The operating system's error number, or 0. */
     int error_number;
-    /* What was expected and what came, as UTF-8, ended by a NUL. */
+    /* What was expected and what came, as UTF-8, ended by a NUL. A second line that begins with "hint: " says what to do
+     * about it. */
     char message[252];
 } spead_error;
 
@@ -120,6 +121,10 @@ typedef struct spead_receiver {
     uint64_t (*drops)(void *self, size_t index, const char **reason);
     /* Idempotent, never waits. */
     void (*close)(void *self);
+    /* What the user should know although it is no failure, such as that a sender was refused: fill in one thing, which is
+     * then told no more, and return 1; or return 0 if there is none. Called after try_recv, by the same caller. May be
+     * NULL. */
+    int (*take_notice)(void *self, spead_error *notice);
 } spead_receiver;
 
 #ifdef __cplusplus

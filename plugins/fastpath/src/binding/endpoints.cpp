@@ -10,12 +10,15 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <span>
 #include <system_error>
 
 #include "conversion.hpp"
 #include "handles.hpp"
 #include "memory_receiver.hpp"
 #include "python_endpoints.hpp"
+#include "shm_receiver.hpp"
+#include "shm_sender.hpp"
 #include "udp_receiver.hpp"
 #include "udp_sender.hpp"
 
@@ -84,7 +87,25 @@ std::function<void()> closing(nb::object face) {
     };
 }
 
+ShmAccess access_from(const std::string &name) {
+    if (name == "user") return ShmAccess::user;
+    if (name == "group") return ShmAccess::group;
+    if (name == "anyone") return ShmAccess::anyone;
+    throw std::invalid_argument("expected access for user, group or anyone, not " + name);
+}
+
 std::string url_of(nb::handle endpoint) { return nb::cast<std::string>(endpoint.attr("url")); }
+
+// What `body` returns, without the GIL; its failures as Python's errors.
+template <typename Body>
+auto calling(const std::string &url, Body body) {
+    try {
+        const nb::gil_scoped_release release;
+        return body();
+    } catch (const TransportException &exception) {
+        raise(exception.error, url);
+    }
+}
 
 std::vector<std::shared_ptr<PacketQueue>> shared_queues(const std::vector<const QueueHandle *> &handles) {
     std::vector<std::shared_ptr<PacketQueue>> queues;
@@ -137,7 +158,20 @@ void bind_endpoints(nb::module_ &m) {
         .def_static("from_socket", [](nb::object face, int fd, nb::handle addresses, bool segmentation) {
             auto sender = std::make_shared<UdpSender>(duplicate(fd), socket_addresses(addresses), segmentation);
             return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
-        }, arg("face"), arg("fd"), arg("addresses"), arg("segmentation"));
+        }, arg("face"), arg("fd"), arg("addresses"), arg("segmentation"))
+        .def_static("from_ring", [](nb::object face, int fd, nb::object ring) {
+            FileDescriptor socket(fd);
+            const spead_slice memory = memory_of(ring, true);
+            const std::span bytes(static_cast<std::uint8_t *>(const_cast<void *>(memory.data)), memory.size);
+            auto sender = std::make_shared<ShmSender>(std::move(socket), bytes, keep_alive(ring));
+            return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("ring"))
+        .def("try_send", [](const SenderHandle &self, nb::object batch) {
+            const BatchView view(std::move(batch));
+            return calling(self.url, [&] { return self.sender.try_send(view.view()); });
+        }, arg("batch"))
+        .def("fileno", [](const SenderHandle &self) { return self.sender.fileno(); })
+        .def("close", [](const SenderHandle &self) { self.sender.close(); }, nb::call_guard<nb::gil_scoped_release>());
 
     nb::class_<ReceiverHandle>(m, "Receiver")
         .def_static("from_capsule", [](nb::object face, nb::object capsule) {
@@ -162,7 +196,31 @@ void bind_endpoints(nb::module_ &m) {
             for (const int fd : fds) sockets.push_back(duplicate(fd));
             auto receiver = std::make_shared<UdpReceiver>(std::move(sockets), max_size, coalescing);
             return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
-        }, arg("face"), arg("fds"), arg("max_size"), arg("coalescing"));
+        }, arg("face"), arg("fds"), arg("max_size"), arg("coalescing"))
+        .def_static("from_rings", [](nb::object face, int fd, const std::string &access, std::size_t senders) {
+            FileDescriptor listener(fd);
+            auto receiver = std::make_shared<ShmReceiver>(std::move(listener), access_from(access), senders, url_of(face));
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("access"), arg("senders"))
+        .def("try_recv", [](const ReceiverHandle &self, std::size_t limit) {
+            const spead_batch batch = calling(self.url, [&] {
+                const auto told = [&] { for (const std::string &notice : self.receiver.take_notices()) write_log(false, notice); };
+                try {
+                    const spead_batch found = self.receiver.try_recv(limit);
+                    told();
+                    return found;
+                } catch (...) {
+                    told();
+                    throw;
+                }
+            });
+            const nb::object copy = batch_to_python(batch);
+            self.receiver.release_batch();
+            return copy;
+        }, arg("limit"))
+        .def("drops", [](const ReceiverHandle &self) { return self.receiver.drops(); })
+        .def("fileno", [](const ReceiverHandle &self) { return self.receiver.fileno(); })
+        .def("close", [](const ReceiverHandle &self) { self.receiver.close(); }, nb::call_guard<nb::gil_scoped_release>());
 }
 
 }  // namespace spead::python

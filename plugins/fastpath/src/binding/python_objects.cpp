@@ -82,7 +82,9 @@ nb::object make_exception(const Error &error, const std::string &url) {
     }
     const nb::object number = error.error_number ? nb::cast(error.error_number) : nb::none();
     const nb::object where = url.empty() ? nb::none() : nb::cast(url);
-    return type(error.message, nb::arg("errno") = number, nb::arg("url") = where);
+    const std::size_t mark = error.message.find(hint_mark);
+    const nb::object hint = mark == std::string::npos ? nb::none() : nb::cast(error.message.substr(mark + hint_mark.size()));
+    return type(error.message.substr(0, mark), nb::arg("errno") = number, nb::arg("url") = where, nb::arg("hint") = hint);
 }
 
 void raise(const Error &error, const std::string &url) {

@@ -93,6 +93,16 @@ std::map<std::string, std::uint64_t> Receiver::drops() const {
     }
 }
 
+std::vector<std::string> Receiver::take_notices() const {
+    std::vector<std::string> notices;
+    if (!SPEAD_HAS_SLOT(*table_, take_notice)) return notices;
+    for (spead_error notice; table_->take_notice(table_->self, &notice);) {
+        notice.message[sizeof notice.message - 1] = '\0';
+        notices.emplace_back(notice.message);
+    }
+    return notices;
+}
+
 std::ptrdiff_t EndpointBase::report(const Error &from, spead_error *to) noexcept {
     reported_cause = from.cause;
     to->error_number = from.error_number;
@@ -134,6 +144,14 @@ ReceiverBase::ReceiverBase() noexcept
                  [](void *self) {
                      auto &receiver = *static_cast<ReceiverBase *>(self);
                      receiver.close_once([&] { receiver.release(); });
-                 }} {}
+                 },
+             .take_notice = [](void *self, spead_error *notice) { return static_cast<ReceiverBase *>(self)->take_notice(*notice); }} {}
+
+int ReceiverBase::take_notice(spead_error &notice) noexcept {
+    if (notices_.empty()) return 0;
+    report({ErrorKind::refused, 0, std::move(notices_.front())}, &notice);
+    notices_.pop_front();
+    return 1;
+}
 
 }  // namespace spead

@@ -7,11 +7,14 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "errors.hpp"
 #include "spead_transport.h"
@@ -48,6 +51,8 @@ public:
     int fileno() const noexcept { return table_->fileno(table_->self); }
     void release_batch() const noexcept;
     std::map<std::string, std::uint64_t> drops() const;
+    // What the user should know, and was not told yet.
+    std::vector<std::string> take_notices() const;
     void close() const noexcept { table_->close(table_->self); }
     void tell_closed() const { on_close_(); }
 
@@ -61,6 +66,7 @@ private:
 class EndpointBase {
 protected:
     ~EndpointBase() = default;
+    static std::ptrdiff_t report(const Error &from, spead_error *to) noexcept;
 
     // Close once, when nobody is inside.
     template <typename Release>
@@ -87,8 +93,6 @@ protected:
     }
 
 private:
-    static std::ptrdiff_t report(const Error &from, spead_error *to) noexcept;
-
     std::mutex in_use_;
     bool closed_ = false;
 };
@@ -126,9 +130,14 @@ protected:
         return 0;
     }
     virtual void release() noexcept = 0;
+    // For try_recv: something that the user should know.
+    void notify(std::string notice) { notices_.push_back(std::move(notice)); }
 
 private:
+    int take_notice(spead_error &notice) noexcept;
+
     spead_receiver table_;
+    std::deque<std::string> notices_;
 };
 
 template <typename Endpoint>

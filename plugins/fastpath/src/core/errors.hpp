@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "spead_transport.h"
 
@@ -40,6 +41,13 @@ public:
     explicit TransportException(Error error) : std::runtime_error(error.message), error(std::move(error)) {}
     Error error;
 };
+
+// What begins the second line of a message: what to do about it.
+inline constexpr std::string_view hint_mark = "\nhint: ";
+
+inline std::string with_hint(std::string message, std::string_view hint) {
+    return hint.empty() ? message : message.append(hint_mark).append(hint);
+}
 
 [[noreturn]] inline void fail(ErrorKind kind, int error_number, std::string message) {
     throw TransportException({kind, error_number, std::move(message)});

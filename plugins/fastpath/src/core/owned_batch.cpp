@@ -1,8 +1,9 @@
 #include "owned_batch.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
+
+#include "gather.hpp"
 
 namespace spead {
 
@@ -13,38 +14,6 @@ SegmentRef allocate(std::size_t size) {
     if (!segment) throw std::bad_alloc();
     return segment;
 }
-
-// A copier of neighbouring memory in one call: the payload of a heap's packets is one array as often as not.
-class Copier {
-public:
-    explicit Copier(std::uint8_t *target) noexcept : target_(target) {}
-    ~Copier() { flush(); }
-    Copier(const Copier &) = delete;
-    Copier &operator=(const Copier &) = delete;
-
-    // Where the copy of `slice` will be.
-    std::uint8_t *add(const spead_slice &slice) noexcept {
-        const auto *data = static_cast<const std::uint8_t *>(slice.data);
-        if (data != source_ + size_) {
-            flush();
-            source_ = data;
-        }
-        std::uint8_t *at = target_ + size_;
-        size_ += slice.size;
-        return at;
-    }
-
-private:
-    void flush() noexcept {
-        if (size_ > 0) std::memcpy(target_, source_, size_);
-        target_ += size_;
-        size_ = 0;
-    }
-
-    std::uint8_t *target_;
-    const std::uint8_t *source_ = nullptr;
-    std::size_t size_ = 0;
-};
 
 }  // namespace
 
@@ -62,8 +31,8 @@ OwnedBatch::OwnedBatch(const spead_batch &batch, std::size_t count) : num_packet
 
     auto *packets = reinterpret_cast<spead_packet *>(records_.data());
     auto *slices = reinterpret_cast<spead_slice *>(packets + count);
-    Copier heads(records_.data() + record_bytes);
-    Copier bodies(body_bytes > 0 ? bodies_.data() : nullptr);
+    Gatherer heads(records_.data() + record_bytes);
+    Gatherer bodies(body_bytes > 0 ? bodies_.data() : nullptr);
     for (std::size_t i = 0; i < count; i++) {
         const spead_packet &packet = batch.packets[i];
         spead_slice *head = slices + 2 * i;

@@ -56,13 +56,15 @@ void Readers::start_reader(const std::shared_ptr<Reader> &reader) {
 }
 
 bool Readers::receive(Reader &reader) noexcept {
-    return guarded(reader, [&] {
+    const bool came = guarded(reader, [&] {
         const spead_batch batch = reader.receiver.try_recv(batch_packets);
         if (batch.num_packets == 0) return false;
         assembler_.add(batch, monotonic_time(), assembled_);
         taken_in(reader);
         return true;
     });
+    for (std::string &notice : reader.receiver.take_notices()) warnings_.push_back(std::move(notice));
+    return came;
 }
 
 void Readers::go_on(Reader &reader) noexcept {
@@ -162,8 +164,10 @@ std::map<std::string, std::uint64_t> Readers::count_drops() const {
 }
 
 void Readers::tell(ReceiveLock lock) {
-    if (assembler_.notices().empty() && errors_.empty() && closed_readers_.empty()) return;
-    const std::vector<std::string> warnings = assembler_.notices().take();
+    if (assembler_.notices().empty() && warnings_.empty() && errors_.empty() && closed_readers_.empty()) return;
+    std::vector<std::string> warnings = assembler_.notices().take();
+    warnings.insert(warnings.end(), warnings_.begin(), warnings_.end());
+    warnings_.clear();
     const std::vector<std::string> errors = std::exchange(errors_, {});
     const std::vector<std::shared_ptr<Reader>> closed = std::exchange(closed_readers_, {});
     lock.unlock();

@@ -119,6 +119,7 @@ private:
     // Of readers that ended.
     std::map<std::string, std::uint64_t> ended_drops_;
     // To be told when the lock is given up.
+    std::vector<std::string> warnings_;
     std::vector<std::string> errors_;
     std::vector<std::shared_ptr<Reader>> closed_readers_;
     bool started_;

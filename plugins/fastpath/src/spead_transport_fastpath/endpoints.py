@@ -15,6 +15,17 @@ from spead_transport.transport import PacketReceiver, PacketSender
 
 from . import _native
 
+try:
+    from .shared_memory import shm_receiver, shm_sender
+except ModuleNotFoundError:  # spead-transport-shm is a distribution of its own, which need not be there
+
+    def shm_sender(sender: PacketSender) -> _native.Sender | None:
+        return None
+
+    def shm_receiver(receiver: PacketReceiver) -> _native.Receiver | None:
+        return None
+
+
 __all__ = ["native_receiver", "native_sender"]
 
 
@@ -34,7 +45,7 @@ def native_sender(sender: PacketSender) -> _native.Sender:
         queues = [channel for channel in channels or () if isinstance(channel, _native.PacketQueue)]
         if len(queues) == sender.num_destinations:
             return _native.Sender.from_queues(sender, queues)
-    return _native.Sender.from_python(sender)
+    return shm_sender(sender) or _native.Sender.from_python(sender)
 
 
 def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
@@ -50,4 +61,4 @@ def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
         channel = receiver.take_over(_native.PacketQueue)
         if isinstance(channel, _native.PacketQueue):
             return _native.Receiver.from_queues(receiver, [channel])
-    return _native.Receiver.from_python(receiver)
+    return shm_receiver(receiver) or _native.Receiver.from_python(receiver)

@@ -7,12 +7,11 @@ import os
 import socket
 
 import attrs
-import numpy as np
 
-from spead_transport.transport import Offsets, PacketBatch
+from spead_transport.transport import PacketBatch
 
 from .messages import BUFFER_SIZE, GOODBYE, LONGEST, Announcement, Hello, Receipt, Refusal
-from .ring import RecordError, RingReader
+from .ring import Record, RecordError, RingReader
 from .sockets import Peer
 
 __all__ = ["Failure", "Link"]
@@ -46,7 +45,7 @@ class Link:
         #: Number of packets that were announced and could not be found.
         self.corrupt: int = 0
         self._ring: RingReader | None = None
-        self._unacknowledged = 0
+        self._unacknowledged: list[int] = []
 
     @property
     def attached(self) -> bool:
@@ -66,7 +65,7 @@ class Link:
 
         They are valid until :meth:`give_back`, or for good if the link is closed.
         """
-        found: list[tuple[Offsets, Offsets]] = []
+        found: list[Record] = []
         while limit > 0 and not self.closed:
             fds: list[int] = []
             try:
@@ -87,17 +86,16 @@ class Link:
                     os.close(fd)
         if self._ring is None or not found:
             return PacketBatch.of([])
-        offsets, sizes = zip(*found, strict=True)
-        return self._ring.batch(np.concatenate(offsets), np.concatenate(sizes))
+        return self._ring.batch(found)
 
     def give_back(self) -> None:
         """Let the sender use the memory of all that :meth:`receive` returned."""
-        if self._unacknowledged:
-            # A sender that is gone needs no receipt, and that will be noticed; one that lets receipts pile up gets
-            # this one with the next.
-            with contextlib.suppress(OSError):
-                self.socket.send(Receipt(self._unacknowledged).pack(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-                self._unacknowledged = 0
+        # A sender that is gone needs no receipt, and that will be noticed; one that lets receipts pile up gets these
+        # with the next.
+        with contextlib.suppress(OSError):
+            for receipt in Receipt.all_of(tuple(self._unacknowledged)):
+                self.socket.send(receipt.pack(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                del self._unacknowledged[: len(receipt.starts)]
 
     def _next_message(self, fds: list[int]) -> bytes | None:
         """A message, empty if the other end is closed; ``None`` if there is none now. It may come with `fds`."""
@@ -117,7 +115,7 @@ class Link:
                 # had sent itself.
                 continue
 
-    def _obey(self, message: bytes, fds: list[int], found: list[tuple[Offsets, Offsets]]) -> int:
+    def _obey(self, message: bytes, fds: list[int], found: list[Record]) -> int:
         """Do what a message says; how many packets it is about."""
         if not message:
             self._fail(f"{self.peer} is gone and had not closed its sender", "its program crashed or was killed")
@@ -131,7 +129,7 @@ class Link:
                 found.append(self._ring.read(announcement))
             except RecordError:
                 self.corrupt += announcement.count
-            self._unacknowledged += 1
+            self._unacknowledged.append(announcement.start)
             return announcement.count
         return 0
 

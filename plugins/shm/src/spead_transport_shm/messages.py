@@ -6,7 +6,7 @@ it made (memfd_create(2)), which only this sender writes to and only this receiv
 
 * from the sender: :class:`Announcement`, one for each record of packets that it has written to the ring, and
   :data:`GOODBYE` before it closes. A connection that ends without it has lost its sender.
-* from the receiver: :class:`Receipt`, so many more records may be overwritten; or :class:`Refusal`.
+* from the receiver: :class:`Receipt`, some records may be overwritten, in whatever order; or :class:`Refusal`.
 
 This makes the rules of shared memory simple:
 
@@ -17,19 +17,26 @@ This makes the rules of shared memory simple:
 * A position or a size that a message gives is checked once, and cannot change afterwards.
 * Whoever waits, waits for the socket: for records, for room, and for the other one's end alike.
 
-A sender has at most :data:`WINDOW` announcements under way, so that no message ever finds a socket full.
+A sender has at most :data:`WINDOW` records in its ring, so that no message ever finds a socket full.
+
+A receiver may keep records for as long as it likes, instead of copying what is in them: half a :data:`WINDOW` of
+them at most, and only at the ring's beginning (:data:`KEPT_SHARE`). What it has to give back at once has room for
+every packet that a sender takes, so that nobody is held up for ever.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 import attrs
 
 __all__ = [
     "GOODBYE",
+    "KEPT_SHARE",
     "LONGEST",
+    "MOST_PACKETS",
     "WINDOW",
     "Announcement",
     "Hello",
@@ -39,10 +46,14 @@ __all__ = [
     "unpack_answer",
 ]
 
-#: How many announcements may wait for their receipts.
+#: How many records may be in a ring.
 WINDOW: Final = 128
+#: How much of a ring a receiver may keep, at its beginning: so many sixteenths.
+KEPT_SHARE: Final = 7
 #: Size of a socket's buffer for as many messages and some more, in bytes: each counts as less than a kilobyte.
 BUFFER_SIZE: Final = 1024 * (WINDOW + 2)
+#: How many packets an announcement may be about: what is claimed must not fill the memory.
+MOST_PACKETS: Final = 1 << 16
 #: No message is longer than this, in bytes.
 LONGEST: Final = 512
 
@@ -50,9 +61,9 @@ GOODBYE: Final = b"goodbye"
 
 _HELLO: Final = struct.Struct("=24sQ")
 #: The number is the version of all this.
-_MAGIC: Final = b"spead-transport-shm 1"
-_ANNOUNCEMENT: Final = struct.Struct("=QQQ")
-_RECEIPT: Final = struct.Struct("=I")
+_MAGIC: Final = b"spead-transport-shm 2"
+_ANNOUNCEMENT: Final = struct.Struct("=QQQQ")
+_RECEIPT: Final = struct.Struct("=Q")
 _REFUSAL: Final = b"refused: "
 
 
@@ -95,11 +106,13 @@ class Announcement:
     start: int
     #: Number of packets.
     count: int
-    #: Size of all packets together, in bytes.
-    nbytes: int
+    #: Size of all heads together, in bytes.
+    head_bytes: int
+    #: Size of all bodies together, in bytes.
+    body_bytes: int
 
     def pack(self) -> bytes:
-        return _ANNOUNCEMENT.pack(self.start, self.count, self.nbytes)
+        return _ANNOUNCEMENT.pack(self.start, self.count, self.head_bytes, self.body_bytes)
 
     @classmethod
     def unpack(cls, message: bytes) -> Self:
@@ -117,13 +130,20 @@ class Announcement:
 
 @attrs.frozen
 class Receipt:
-    """The oldest records are not used any more."""
+    """Some records are not used any more."""
 
-    #: Number of records.
-    count: int
+    #: Where each starts.
+    starts: tuple[int, ...]
 
     def pack(self) -> bytes:
-        return _RECEIPT.pack(self.count)
+        return b"".join(map(_RECEIPT.pack, self.starts))
+
+    @classmethod
+    def all_of(cls, starts: Sequence[int]) -> Iterator[Receipt]:
+        """Receipts for all records that start there: several, if there are too many for one."""
+        most = LONGEST // _RECEIPT.size
+        for first in range(0, len(starts), most):
+            yield cls(tuple(starts[first : first + most]))
 
 
 @attrs.frozen
@@ -144,8 +164,8 @@ def unpack_answer(message: bytes) -> Receipt | Refusal:
     ValueError
         If it is none that a receiver sends.
     """
-    if len(message) == _RECEIPT.size:
-        return Receipt(*_RECEIPT.unpack(message))
     if message.startswith(_REFUSAL):
         return Refusal(message.removeprefix(_REFUSAL).decode(errors="replace"))
-    raise ValueError(f"expected a receipt of {_RECEIPT.size} bytes, not {message[:40]!r}")
+    if message and len(message) % _RECEIPT.size == 0:
+        return Receipt(tuple(start for (start,) in _RECEIPT.iter_unpack(message)))
+    raise ValueError(f"expected a receipt, of {_RECEIPT.size} bytes for each record, not {message[:40]!r}")

@@ -50,7 +50,9 @@ class ShmReceiver(PacketReceiver):
         self._listener: socket.socket | None = listener
         self._access = access
         self._endless = senders == 0
+        self._senders = senders
         self._missing = senders
+        self._accepted = False
         #: Who was served goes to the end.
         self._links: deque[Link] = deque()
         #: Whose records the last batch consists of.
@@ -65,6 +67,32 @@ class ShmReceiver(PacketReceiver):
     @property
     def readable(self) -> FdSetReadiness:
         return self._readable
+
+    @property
+    def access(self) -> Access:
+        """Who may attach."""
+        return self._access
+
+    @property
+    def senders(self) -> int:
+        """How many senders must have come before the stream can end; 0 if it never does."""
+        return self._senders
+
+    def hand_over(self) -> int | None:
+        """For engines of native code, which then receive in place of this object and leave it to be closed.
+
+        Returns
+        -------
+        int or None
+            The file descriptor of the socket that senders connect to, which becomes the caller's; ``None`` if some
+            were accepted already. Nothing has changed then.
+        """
+        with self._using():
+            if self._listener is None or self._accepted:
+                return None
+            self._readable.remove(self._listener.fileno())
+            listener, self._listener = self._listener, None
+            return listener.detach()
 
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():
@@ -115,6 +143,7 @@ class ShmReceiver(PacketReceiver):
                     continue
                 self._readable.add(sock.fileno())
                 self._links.append(link)
+                self._accepted = True
                 undo.pop_all()
 
     def _receive(self, link: Link, limit: int) -> PacketBatch:

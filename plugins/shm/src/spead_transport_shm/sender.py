@@ -10,10 +10,10 @@ from typing import Final
 import attrs
 
 from spead_transport.errors import BrokenTransportError, TransportError
-from spead_transport.transport import Capabilities, FdSetReadiness, PacketBatch, PacketSender
+from spead_transport.transport import Bytes, Capabilities, FdSetReadiness, PacketBatch, PacketSender
 
 from .messages import GOODBYE, LONGEST, Hello, Refusal, unpack_answer
-from .ring import RingWriter
+from .ring import RingWriter, size_for
 
 __all__ = ["CAPABILITIES", "ShmSender"]
 
@@ -58,6 +58,21 @@ class ShmSender(PacketSender):
     def writable(self) -> FdSetReadiness:
         return self._writable
 
+    def hand_over(self) -> tuple[int, Bytes] | None:
+        """For engines of native code, which then send in place of this object and leave it to be closed.
+
+        Returns
+        -------
+        tuple or None
+            The socket's file descriptor, which becomes the caller's, and the ring; ``None`` if the receiver has
+            records to read already. Nothing has changed then.
+        """
+        with self._using():
+            if self._ring.space.records:
+                return None
+            self._writable.remove(self._socket.fileno())
+            return self._socket.detach(), self._ring.memory
+
     def try_send(self, batch: PacketBatch) -> int:
         with self._using():
             if batch.destination != 0:
@@ -86,7 +101,7 @@ class ShmSender(PacketSender):
                 self._socket.send(announcement.pack(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 # The system gave the socket a smaller buffer than asked for. Receipts for what fills it will come.
-                self._ring.space.forget_newest()
+                self._ring.space.free(announcement.start)
                 break
             except OSError as error:
                 if taken:
@@ -100,7 +115,7 @@ class ShmSender(PacketSender):
         return TransportError(
             f"a packet of {size} bytes does not fit the ring: expected {largest} at most",
             url=self.url,
-            hint=f"send smaller packets, or set size={size + self._ring.space.size - largest} or more",
+            hint=f"send smaller packets, or set size={size_for(size)} or more",
         )
 
     def _read_answers(self) -> None:
@@ -120,7 +135,8 @@ class ShmSender(PacketSender):
                 answer = unpack_answer(message)
                 if isinstance(answer, Refusal):
                     raise BrokenTransportError(f"the receiver refuses: {answer.reason}", url=self.url)
-                self._ring.space.free(answer.count)
+                for start in answer.starts:
+                    self._ring.space.free(start)
             except ValueError as error:
                 hint = "do both ends have the same version of spead-transport-shm?"
                 raise BrokenTransportError(
@@ -128,11 +144,12 @@ class ShmSender(PacketSender):
                 ) from error
 
     def _release_resources(self) -> None:
-        self._writable.remove(self._socket.fileno())
-        # A receiver that is gone needs no goodbye.
-        with contextlib.suppress(OSError):
-            self._socket.send(GOODBYE, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        self._socket.close()
+        if self._socket.fileno() >= 0:  # not handed over
+            self._writable.remove(self._socket.fileno())
+            # A receiver that is gone needs no goodbye.
+            with contextlib.suppress(OSError):
+                self._socket.send(GOODBYE, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._socket.close()
         self._ring.close()
         self._writable.set()
         self._writable.wake()
