@@ -115,6 +115,11 @@ class PacketWriter:
         self._cut_written = 0
         self._failure: OSError | None = None
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing failed, and each packet that was begun is written to its end."""
+        return not self._cut and self._failure is None
+
     def send(self, batch: PacketBatch) -> int:
         """Write packets from the front of `batch`; how many were taken, as ``PacketSender.try_send`` counts them.
 

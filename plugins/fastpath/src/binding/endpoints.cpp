@@ -14,11 +14,14 @@
 #include <system_error>
 
 #include "conversion.hpp"
+#include "file_receiver.hpp"
 #include "handles.hpp"
 #include "memory_receiver.hpp"
 #include "python_endpoints.hpp"
 #include "shm_receiver.hpp"
 #include "shm_sender.hpp"
+#include "stream_sender.hpp"
+#include "tcp_receiver.hpp"
 #include "udp_receiver.hpp"
 #include "udp_sender.hpp"
 
@@ -166,6 +169,14 @@ void bind_endpoints(nb::module_ &m) {
             auto sender = std::make_shared<ShmSender>(std::move(socket), bytes, keep_alive(ring));
             return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
         }, arg("face"), arg("fd"), arg("ring"))
+        .def_static("from_connection", [](nb::object face, int fd, Hints hints) {
+            auto sender = std::make_shared<StreamSender>(FileDescriptor(fd), true, "cannot send", std::move(hints));
+            return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("hints"))
+        .def_static("from_file", [](nb::object face, int fd, Hints hints) {
+            auto sender = std::make_shared<StreamSender>(FileDescriptor(fd), false, "cannot write", std::move(hints));
+            return SenderHandle{as_sender(std::move(sender), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("hints"))
         .def("try_send", [](const SenderHandle &self, nb::object batch) {
             const BatchView view(std::move(batch));
             return calling(self.url, [&] { return self.sender.try_send(view.view()); });
@@ -202,6 +213,15 @@ void bind_endpoints(nb::module_ &m) {
             auto receiver = std::make_shared<ShmReceiver>(std::move(listener), access_from(access), senders, url_of(face));
             return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
         }, arg("face"), arg("fd"), arg("access"), arg("senders"))
+        .def_static("from_listener", [](nb::object face, int fd, Hints hints, std::optional<std::size_t> connections,
+                                        std::size_t max_size) {
+            auto receiver = std::make_shared<TcpReceiver>(FileDescriptor(fd), connections, max_size, url_of(face), std::move(hints));
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("hints"), arg("connections").none(), arg("max_size"))
+        .def_static("from_file", [](nb::object face, int fd, std::size_t max_size) {
+            auto receiver = std::make_shared<FileReceiver>(FileDescriptor(fd), max_size);
+            return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
+        }, arg("face"), arg("fd"), arg("max_size"))
         .def("try_recv", [](const ReceiverHandle &self, std::size_t limit) {
             const spead_batch batch = calling(self.url, [&] {
                 const auto told = [&] { for (const std::string &notice : self.receiver.take_notices()) write_log(false, notice); };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
@@ -77,6 +78,13 @@ std::size_t Poller::wait(std::span<epoll_event> events, double seconds) noexcept
     // A kernel or a sandbox from before Linux 5.11: epoll_wait counts in milliseconds, too coarse to keep a rate.
     if (seconds > 0) wait_readable(fileno(), seconds);
     return static_cast<std::size_t>(std::max(0, epoll_wait(fileno(), events.data(), room, seconds < 0 ? -1 : 0)));
+}
+
+std::vector<int> Poller::ready() {
+    std::array<epoll_event, 64> events;
+    std::vector<int> members(wait(events, 0));
+    for (std::size_t i = 0; i < members.size(); i++) members[i] = events[i].data.fd;
+    return members;
 }
 
 Waited wait_readable(int fd, double seconds) noexcept {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace spead {
 
@@ -61,6 +62,8 @@ public:
     // Those of its members that are ready, in `events`, and how many they are; waits for the first one, but no longer than
     // `seconds` (negative: for ever).
     std::size_t wait(std::span<epoll_event> events, double seconds) noexcept;
+    // Some of its members that are ready now: if not all of them, others than at the next call.
+    std::vector<int> ready();
 
 private:
     FileDescriptor fd_;

@@ -18,8 +18,6 @@ namespace spead {
 namespace {
 
 constexpr int answer_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-// Sockets looked at in one turn.
-constexpr std::size_t most_ready = 64;
 // Records of a sender that are lent at a time, and the least payload that a record is lent for, in bytes.
 constexpr std::size_t most_lent = shm::window / 2;
 constexpr std::uint64_t worth_lending = std::uint64_t{1} << 16;
@@ -239,11 +237,11 @@ ShmReceiver::~ShmReceiver() = default;
 
 std::size_t ShmReceiver::try_recv(std::size_t limit, spead_batch &batch) {
     give_back();
-    std::vector<int> descriptors = ready();
+    std::vector<int> descriptors = poller_.ready();
     const auto is_ready = [&](int fd) { return std::find(descriptors.begin(), descriptors.end(), fd) != descriptors.end(); };
     if (listener_ && is_ready(listener_.get())) {
         accept_all();
-        descriptors = ready();
+        descriptors = poller_.ready();
     }
     for (std::size_t left = links_.size(); left > 0; left--) {
         Link &link = links_.front();
@@ -255,14 +253,6 @@ std::size_t ShmReceiver::try_recv(std::size_t limit, spead_batch &batch) {
     if (!endless_ && missing_ == 0 && !attached) end();
     due_.clear();
     return 0;
-}
-
-std::vector<int> ShmReceiver::ready() noexcept {
-    std::array<epoll_event, most_ready> events;
-    std::vector<int> descriptors(poller_.wait(events, 0));
-    std::transform(events.begin(), events.begin() + static_cast<std::ptrdiff_t>(descriptors.size()), descriptors.begin(),
-                   [](const epoll_event &event) { return event.data.fd; });
-    return descriptors;
 }
 
 // Accept all who are waiting.

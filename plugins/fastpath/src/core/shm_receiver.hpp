@@ -48,7 +48,6 @@ private:
     struct LentRecord;
     class Link;
 
-    std::vector<int> ready() noexcept;
     void accept_all();
     bool receive(Link &link, std::size_t limit);
     void bury(Link &link);

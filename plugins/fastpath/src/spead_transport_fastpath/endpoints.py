@@ -6,7 +6,9 @@ this library has counterparts that use the same sockets. All others are called f
 
 from __future__ import annotations
 
+from spead_transport_file import FileReceiver, FileSender
 from spead_transport_inproc import InprocReceiver, InprocSender
+from spead_transport_tcp import TcpReceiver, TcpSender
 from spead_transport_udp import UdpReceiver, UdpSender
 
 from spead_transport.recv.buffer import BufferReceiver
@@ -45,6 +47,10 @@ def native_sender(sender: PacketSender) -> _native.Sender:
         queues = [channel for channel in channels or () if isinstance(channel, _native.PacketQueue)]
         if len(queues) == sender.num_destinations:
             return _native.Sender.from_queues(sender, queues)
+    if type(sender) is TcpSender and (connection := sender.hand_over()):
+        return _native.Sender.from_connection(sender, *connection)
+    if type(sender) is FileSender and (file := sender.hand_over()):
+        return _native.Sender.from_file(sender, *file)
     return shm_sender(sender) or _native.Sender.from_python(sender)
 
 
@@ -61,4 +67,10 @@ def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
         channel = receiver.take_over(_native.PacketQueue)
         if isinstance(channel, _native.PacketQueue):
             return _native.Receiver.from_queues(receiver, [channel])
+    if type(receiver) is TcpReceiver and (listener := receiver.hand_over()):
+        return _native.Receiver.from_listener(
+            receiver, *listener, connections=receiver.expected, max_size=receiver.max_packet_size
+        )
+    if type(receiver) is FileReceiver and (fd := receiver.hand_over()) is not None:
+        return _native.Receiver.from_file(receiver, fd, receiver.max_packet_size)
     return shm_receiver(receiver) or _native.Receiver.from_python(receiver)

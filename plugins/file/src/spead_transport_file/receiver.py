@@ -45,6 +45,8 @@ class FileReceiver(PacketReceiver):
     ) -> None:
         self._fd = fd
         self._framer = PacketFramer(max_packet_size)
+        self._max_packet_size = max_packet_size
+        self._begun = False
         self._readable = FdSetReadiness()
         mode = os.fstat(fd).st_mode
         self._is_pipe = stat.S_ISFIFO(mode)
@@ -67,8 +69,26 @@ class FileReceiver(PacketReceiver):
     def readable(self) -> FdSetReadiness:
         return self._readable
 
+    @property
+    def max_packet_size(self) -> int:
+        """What claims to be a larger packet is skipped, in bytes."""
+        return self._max_packet_size
+
+    def hand_over(self) -> int | None:
+        """For engines of native code, which then read in place of this object and leave it to be closed.
+
+        Returns
+        -------
+        int or None
+            A duplicate of the file descriptor, which becomes the caller's; ``None`` if something was read already, or
+            the file is followed. Nothing has changed then.
+        """
+        with self._using():
+            return None if self._begun or self._watch is not None else os.dup(self._fd)
+
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():
+            self._begun = True
             if self._over:
                 raise EndOfStream
             # Before reading: then whatever is written after it was read is reported anew.

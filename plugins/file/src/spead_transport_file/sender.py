@@ -51,6 +51,20 @@ class FileSender(PacketSender):
     def writable(self) -> Readiness:
         return self._writable
 
+    def hand_over(self) -> tuple[int, dict[int, str]] | None:
+        """For engines of native code, which then write in place of this object and leave it to be closed.
+
+        Returns
+        -------
+        tuple or None
+            A duplicate of the file descriptor, which becomes the caller's, and what to do about errors, by their
+            numbers; ``None`` if a packet was written in part, or something failed. Nothing has changed then.
+        """
+        with self._using():
+            if not self._writer.at_rest:
+                return None
+            return os.dup(self._fd), _HINTS
+
     def try_send(self, batch: PacketBatch) -> int:
         with self._using():
             if batch.destination != 0:

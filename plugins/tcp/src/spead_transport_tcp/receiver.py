@@ -81,7 +81,7 @@ class TcpReceiver(PacketReceiver):
         keepalive: float = TcpConfig().keepalive,
     ) -> None:
         self._listener: socket.socket | None = listener
-        self._missing = connections or None
+        self._expected = self._missing = connections or None
         self._max_packet_size = max_packet_size
         self._keepalive = keepalive
         self._connections: deque[_Connection] = deque()
@@ -136,6 +136,33 @@ class TcpReceiver(PacketReceiver):
     @property
     def readable(self) -> FdSetReadiness:
         return self._readable
+
+    def hand_over(self) -> tuple[int, dict[int, str]] | None:
+        """For engines of native code, which then receive in place of this object and leave it to be closed.
+
+        Returns
+        -------
+        tuple or None
+            The file descriptor of the socket that listens, which becomes the caller's, and what to do about errors,
+            by their numbers; ``None`` if somebody was accepted already. Nothing has changed then.
+        """
+        with self._using():
+            if self._listener is None or self._connections or self._missing != self._expected:
+                return None
+            self._readable.remove(self._listener.fileno())
+            listener, self._listener = self._listener, None
+            set_keepalive(listener, self._keepalive)  # which connections inherit
+            return listener.detach(), _HINTS
+
+    @property
+    def expected(self) -> int | None:
+        """How many senders are expected; ``None`` for any number."""
+        return self._expected
+
+    @property
+    def max_packet_size(self) -> int:
+        """What claims to be a larger packet is skipped, in bytes."""
+        return self._max_packet_size
 
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():

@@ -16,6 +16,9 @@ __all__ = ["CAPABILITIES", "TcpSender"]
 
 CAPABILITIES: Final = Capabilities(lossy=False, ordered=True, reach="network", signals_end=True)
 
+#: In bytes. Within a machine, what is on its way should stay in the processor's caches: the system makes buffers ever
+#: larger, which costs half as much time again with large packets. (Python is too slow for buffers this small.)
+_LOCAL_BUFFER_SIZE: Final = 1 << 19
 _HINTS: Final = {
     errno.ECONNRESET: "the receiver was closed or its program ended, perhaps before it had read everything",
     errno.EPIPE: "the receiver was closed or its program ended",
@@ -33,10 +36,13 @@ class TcpSender(PacketSender):
         A connected socket, which becomes this object's.
     url
         What the sender calls itself.
+    adaptive
+        Whether the size of the socket's buffer may be changed.
     """
 
-    def __init__(self, sock: socket.socket, url: str) -> None:
+    def __init__(self, sock: socket.socket, url: str, *, adaptive: bool = False) -> None:
         self._socket = sock
+        self._adaptive = adaptive
         self._writable = FdReadiness(sock.fileno(), write=True)
         self._writer = PacketWriter(partial(_write, sock))
         super().__init__(url, CAPABILITIES)
@@ -70,6 +76,23 @@ class TcpSender(PacketSender):
     def writable(self) -> FdReadiness:
         return self._writable
 
+    def hand_over(self) -> tuple[int, dict[int, str]] | None:
+        """For engines of native code, which then send in place of this object and leave it to be closed.
+
+        Returns
+        -------
+        tuple or None
+            The socket's file descriptor, which becomes the caller's, and what to do about errors, by their numbers;
+            ``None`` if a packet was written in part, or something failed. Nothing has changed then.
+        """
+        with self._using():
+            if not self._writer.at_rest:
+                return None
+            self._writable.detach()
+            if self._adaptive and self._socket.getsockname()[0] == self._socket.getpeername()[0]:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LOCAL_BUFFER_SIZE)
+            return self._socket.detach(), _HINTS
+
     def try_send(self, batch: PacketBatch) -> int:
         with self._using():
             if batch.destination != 0:
@@ -81,8 +104,9 @@ class TcpSender(PacketSender):
                 raise BrokenTransportError("cannot send", errno=error.errno, url=self.url, hint=hint) from error
 
     def _release_resources(self) -> None:
-        self._writable.detach()
-        self._socket.close()
+        if self._socket.fileno() >= 0:  # not handed over
+            self._writable.detach()
+            self._socket.close()
         self._writable.wake()
 
 

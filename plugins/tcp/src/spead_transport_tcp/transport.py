@@ -79,7 +79,7 @@ class TcpTransport(Transport[TcpConfig]):
 
     def _sender(self, sock: socket.socket) -> TcpSender:
         try:
-            return TcpSender(sock, self.url)
+            return TcpSender(sock, self.url, adaptive=not self.config.buffer_size)
         except BaseException:
             sock.close()
             raise
