@@ -58,8 +58,9 @@ class HeapEncoder(ABC):
     def encode(self, heaps: Sequence[NumberedHeap], mode: GroupMode) -> Iterator[tuple[PacketBatch, float]]:
         """The packets of a group of heaps, in batches that each go to one destination at one rate.
 
-        The batches reference the heaps' memory. The rate is in bytes per second, 0 is unlimited; a batch with a
-        rate is no larger than a burst.
+        Packets for one destination keep their order. Those for others may change places with them within about a
+        batch, so that packets for one destination are neighbours. The batches reference the heaps' memory. The rate
+        is in bytes per second, 0 is unlimited; a batch with a rate is no larger than a burst.
 
         Raises
         ------

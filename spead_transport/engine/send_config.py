@@ -26,7 +26,7 @@ class RateMethod(enum.Enum):
 class GroupMode(enum.Enum):
     """How the packets of several heaps that are sent together follow each other."""
 
-    ROUND_ROBIN = 0  #: one packet of each heap in turn
+    ROUND_ROBIN = 0  #: one packet of each heap in turn; of heaps for different destinations, some packets in turn
     SERIAL = 1  #: heap after heap
 
 

@@ -215,7 +215,7 @@ def test_encoders_agree(
     numbered = [
         NumberedHeap(
             HeapReference(
-                heap, substream_index=data.draw(st.integers(0, 1)), rate=data.draw(st.sampled_from([-1, 0]))
+                heap, substream_index=data.draw(st.integers(0, 2)), rate=data.draw(st.sampled_from([-1, 0]))
             ),
             data.draw(st.integers(0, 1 << 20)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Final, TypeAlias
 
 import attrs
@@ -35,11 +35,24 @@ class PythonEncoder(HeapEncoder):
 
     def encode(self, heaps: Sequence[NumberedHeap], mode: GroupMode) -> Iterator[tuple[PacketBatch, float]]:
         encoded: Iterator[_Paced] = ((self._encode_one(heap), self._rate_of(heap)) for heap in heaps)
-        if mode is GroupMode.ROUND_ROBIN and len(heaps) > 1:
-            encoded = _interleave(list(encoded))
+        if len(heaps) > 1:
+            limit = self._window(heaps)
+            if mode is GroupMode.ROUND_ROBIN:
+                encoded = _interleave(list(encoded), limit // (len(heaps) * self._max_packet_size))
+            else:
+                encoded = _by_destination(heaps, encoded, limit)
         for batch, rate in self._merge(encoded):
             for part in self._cut(batch, rate):
                 yield part, rate
+
+    def _window(self, heaps: Sequence[NumberedHeap]) -> int:
+        """Within how many bytes packets for different destinations may change places.
+
+        Packets for one destination go out together as cheaply as one.
+        """
+        destinations = {heap.reference.substream_index for heap in heaps}
+        rates = [rate for rate in map(self._rate_of, heaps) if rate > 0]
+        return min([_BATCH_BYTES * len(destinations), *(burst_limit(self._burst_size, rate) for rate in rates)])
 
     def _rate_of(self, heap: NumberedHeap) -> float:
         rate = heap.reference.rate
@@ -79,16 +92,27 @@ class PythonEncoder(HeapEncoder):
                 yield batch[start : start + step]
 
 
-def _interleave(heaps: Sequence[_Paced]) -> Iterator[_Paced]:
-    """One packet of each heap in turn, until all are used up."""
+def _by_destination(heaps: Sequence[NumberedHeap], encoded: Iterator[_Paced], limit: int) -> Iterator[_Paced]:
+    """Heaps for one destination together, but only among those that begin in the same `limit` bytes of payload."""
+    if len({heap.reference.substream_index for heap in heaps}) == 1:
+        return encoded
+    starts = accumulate((heap.reference.heap.payload_size for heap in heaps), initial=0)
+    keys = [(start // limit, heap.reference.substream_index) for start, heap in zip(starts, heaps, strict=False)]
+    batches = list(encoded)
+    return (batches[index] for index in sorted(range(len(heaps)), key=keys.__getitem__))
+
+
+def _interleave(heaps: Sequence[_Paced], turns: int) -> Iterator[_Paced]:
+    """One packet of each heap in turn, until all are used up; or `turns`, if any, for each destination in turn."""
     counts = [len(batch) for batch, _ in heaps]
     turn = np.concatenate([np.arange(count) for count in counts])
     whose = np.repeat(np.arange(len(heaps)), counts)
-    order = np.lexsort((whose, turn))
-    if len({(batch.destination, rate) for batch, rate in heaps}) > 1:
-        for index, packet in zip(whose[order].tolist(), turn[order].tolist(), strict=True):
-            batch, rate = heaps[index]
-            yield batch[packet : packet + 1], rate
-    else:
-        joined = PacketBatch.concatenate(batch for batch, _ in heaps)
-        yield joined.take(order), heaps[0][1]
+    destinations = np.array([batch.destination for batch, _ in heaps])
+    rates = np.array([rate for _, rate in heaps])
+    order = np.lexsort((whose, turn, destinations[whose], turn // turns) if turns else (whose, turn))
+    owner = whose[order]
+    changes = (np.diff(destinations[owner]) != 0) | (np.diff(rates[owner]) != 0)
+    joined = PacketBatch.concatenate(batch for batch, _ in heaps)
+    for part in np.split(order, np.flatnonzero(changes) + 1):
+        batch, rate = heaps[whose[part[0]]]
+        yield attrs.evolve(joined.take(part), destination=batch.destination), rate

@@ -23,6 +23,15 @@ constexpr std::uint64_t small_heap = 512;
 constexpr std::size_t small_piece = 512;
 constexpr std::size_t chunk_size = 1 << 16;
 
+std::size_t count_destinations(std::span<const OutgoingHeap> heaps) {
+    const auto is_first = [&](const OutgoingHeap &heap) { return heap.destination == heaps.front().destination; };
+    if (std::all_of(heaps.begin(), heaps.end(), is_first)) return 1;
+    std::vector<std::size_t> all;
+    for (const OutgoingHeap &heap : heaps) all.push_back(heap.destination);
+    std::sort(all.begin(), all.end());
+    return static_cast<std::size_t>(std::unique(all.begin(), all.end()) - all.begin());
+}
+
 }  // namespace
 
 // ------------------------------------------------------------------------------------------------------------ memory
@@ -190,6 +199,34 @@ GroupEncoder::GroupEncoder(std::span<const OutgoingHeap> heaps, GroupMode mode, 
     for (const OutgoingHeap &heap : heaps) cursors_.emplace_back(heap, config.max_packet_size);
     order_.resize(heaps.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
+
+    if (const std::size_t num_destinations = count_destinations(heaps); num_destinations > 1)
+        sort_by_destination(heaps, window(num_destinations, heaps));
+    start_run(0);
+}
+
+void GroupEncoder::sort_by_destination(std::span<const OutgoingHeap> heaps, std::uint64_t limit) {
+    if (mode_ == GroupMode::round_robin) {
+        const std::uint64_t turns = limit / (heaps.size() * config_.max_packet_size);
+        if (turns == 0) return;
+        turns_ = turns;
+    }
+    std::vector<std::pair<std::uint64_t, std::size_t>> keys;
+    std::uint64_t start = 0;
+    for (const OutgoingHeap &heap : heaps) {
+        keys.emplace_back(mode_ == GroupMode::serial ? start / limit : 0, heap.destination);
+        start += heap.layout->payload_size;
+    }
+    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) { return keys[a] < keys[b]; });
+}
+
+// Within how many bytes packets for different destinations may change places: packets for one destination go out together as
+// cheaply as one.
+std::uint64_t GroupEncoder::window(std::size_t num_destinations, std::span<const OutgoingHeap> heaps) const noexcept {
+    std::uint64_t limit = batch_bytes * num_destinations;
+    for (const OutgoingHeap &heap : heaps)
+        if (const double rate = rate_of(heap); rate > 0) limit = std::min(limit, burst_limit(config_.burst_size, rate));
+    return limit;
 }
 
 bool GroupEncoder::next(OutgoingBatch &batch) {
@@ -219,11 +256,25 @@ void GroupEncoder::advance(const PacketCursor &cursor) {
         if (cursor.done()) turn_++;
         return;
     }
-    if (cursor.done())
+    if (cursor.done()) {
         order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(turn_));
-    else
+        run_last_--;
+    } else {
         turn_++;
-    if (turn_ == order_.size()) turn_ = 0;
+    }
+    if (turn_ < run_last_) return;
+    if (--turns_left_ > 0 && run_first_ < run_last_)
+        turn_ = run_first_;
+    else
+        start_run(run_last_ == order_.size() ? 0 : run_last_);
+}
+
+// Begin with the heaps for the destination of the heap in that place.
+void GroupEncoder::start_run(std::size_t first) noexcept {
+    turn_ = run_first_ = run_last_ = first;
+    turns_left_ = turns_;
+    while (run_last_ < order_.size() && cursors_[order_[run_last_]].heap().destination == cursors_[order_[first]].heap().destination)
+        run_last_++;
 }
 
 bool GroupEncoder::fits(const OutgoingBatch &batch, const PacketCursor &cursor) const noexcept {

@@ -1,7 +1,7 @@
 // Heaps in, packets out. Does no I/O.
 //
-// A group of heaps is encoded batch by batch, each for one destination and at one rate. The batches reference the heaps'
-// memory; what is small is copied behind or beside the headers, so that a packet never has very many slices.
+// A group of heaps is encoded batch by batch, each for one destination and at one rate. Packets for different destinations
+// may change places within about a batch, so that batches are large. The batches reference the heaps' memory; what is small is copied behind or beside the headers, so that a packet never has very many slices.
 #pragma once
 
 #include <cstddef>
@@ -147,6 +147,9 @@ public:
     bool next(OutgoingBatch &batch);
 
 private:
+    std::uint64_t window(std::size_t num_destinations, std::span<const OutgoingHeap> heaps) const noexcept;
+    void sort_by_destination(std::span<const OutgoingHeap> heaps, std::uint64_t limit);
+    void start_run(std::size_t first) noexcept;
     PacketCursor *current() noexcept;
     void advance(const PacketCursor &cursor);
     bool fits(const OutgoingBatch &batch, const PacketCursor &cursor) const noexcept;
@@ -158,6 +161,12 @@ private:
     // Heaps that are not finished; in serial mode also those before `turn_`.
     std::vector<std::size_t> order_;
     std::size_t turn_ = 0;
+    // In round-robin mode: the heaps for one destination, from one number to before the other, have `turns_` turns each before
+    // those for the next one, and `turns_left_` now.
+    std::size_t run_first_ = 0;
+    std::size_t run_last_ = 0;
+    std::size_t turns_ = 1;
+    std::size_t turns_left_ = 1;
 };
 
 }  // namespace spead
