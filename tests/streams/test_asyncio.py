@@ -154,6 +154,37 @@ async def test_a_stream_that_is_forgotten_still_sends(engine: str) -> None:
     await asyncio.wait_for(asyncio.gather(*futures), PATIENCE)
 
 
+def test_a_stream_may_outlive_its_loop(engine: str) -> None:
+    """The first loop is closed before it had a turn to finish the futures."""
+    stream = sender(engine, InprocQueue(), max_heaps=10, rate=1e6, burst_size=1000)
+
+    async def send() -> asyncio.Future[int]:
+        for _ in range(4):
+            stream.async_send_heap(heap_of(np.zeros(2000, np.uint8)))
+        return stream.async_send_heap(heap_of())
+
+    async def send_and_wait() -> None:
+        await asyncio.wait_for(await send(), PATIENCE)
+        await asyncio.wait_for(stream.async_flush(), PATIENCE)
+
+    first = asyncio.new_event_loop()
+    left = first.run_until_complete(send())
+    stream.flush(timeout=PATIENCE)
+    first.close()
+    asyncio.run(send_and_wait())
+    assert left.done()
+    statistics = stream.statistics()
+    assert (statistics.heaps_sent, statistics.heaps_waiting) == (10, 0)
+    stream.close()
+
+
+async def test_statistics_count_what_is_sent_before_the_future_is_done(engine: str) -> None:
+    async with sender(engine, InprocQueue()) as stream:
+        future = stream.async_send_heap(heap_of())
+        assert (stream.statistics().heaps_sent, future.done()) == (1, False)
+        assert await future == stream.statistics().bytes_sent
+
+
 async def test_waiting_gets_are_served_in_order(engine: str) -> None:
     queue = InprocQueue()
     async with recv.asyncio.Stream(ThreadPool(), engine=engine) as receiver:
