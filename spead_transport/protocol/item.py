@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import attrs
 import numpy as np
@@ -52,9 +52,8 @@ class Item(Descriptor):
     def value(self, new_value: Any) -> None:
         if new_value is None:
             raise ValueError(f"the value of item {self.name!r} cannot be set to None")
-        # Not through attrs' __setattr__, which takes longer than the rest of an update.
-        object.__setattr__(self, "_value", new_value)
-        object.__setattr__(self, "version", self.version + 1)
+        _set_value(self, new_value)
+        _set_version(self, self.version + 1)
 
     def to_buffer(self) -> Bytes:
         """The value as it is sent: its own memory if it is an array that can be sent as it is, else a copy.
@@ -92,3 +91,8 @@ class Item(Descriptor):
         else:
             data = raw_item.view(np.ndarray)
             self.value = self.codec.decode(data, 0, len(data), new_order)
+
+
+# Straight into the slots: attrs' __setattr__ takes longer than the rest of an update.
+_set_value: Final = Item.__dict__["_value"].__set__
+_set_version: Final = Item.__dict__["version"].__set__

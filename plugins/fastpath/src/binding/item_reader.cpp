@@ -22,6 +22,7 @@ constexpr std::uint64_t last_reserved_id = 6;
 // An item that gets a value.
 struct Place {
     nb::object item;
+    nb::object name;
     nb::object codec;
     ArrayForm array;
     IntegerForm integer;
@@ -158,8 +159,8 @@ private:
 
     nb::object in_order(const std::vector<const Place *> &sorted) const {
         nb::dict result;
-        for (const Place &place : addressed) result[SPEAD_ATTRIBUTE(place.item, "name")] = place.item;
-        for (const Place *place : sorted) result[SPEAD_ATTRIBUTE(place->item, "name")] = place->item;
+        for (const Place &place : addressed) result[place.name] = place.item;
+        for (const Place *place : sorted) result[place->name] = place->item;
         return result;
     }
 };
@@ -224,7 +225,8 @@ std::shared_ptr<const ItemReader::Plan> ItemReader::make_plan(const Arrived &arr
         place.codec = SPEAD_ATTRIBUTE(item, "codec");
         place.array = ArrayForm::of(place.codec, new_order);
         place.integer = IntegerForm::of(place.codec);
-        plan->by_name[SPEAD_ATTRIBUTE(item, "name")] = item;
+        place.name = SPEAD_ATTRIBUTE(item, "name");
+        plan->by_name[place.name] = item;
         place.item = std::move(item);
         places.push_back(std::move(place));
     };
