@@ -28,10 +28,13 @@ class NumberedHeap:
 class CntSequence:
     """The numbers of heaps that come without one. Methods may be called from any thread."""
 
+    __slots__ = ("_lock", "state")
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._next = 1
-        self._step = 1
+        #: The next number and the step from each to the one after it, modulo 2⁶⁴. An engine may take numbers itself,
+        #: if it replaces the pair in one go and nobody calls :meth:`take`.
+        self.state: tuple[int, int] = (1, 1)
 
     def set(self, next: int, step: int) -> None:
         """Go on with `next`, ``next + step`` …
@@ -43,9 +46,9 @@ class CntSequence:
         TypeError
             If a number is negative or no integer.
         """
-        sequence = unsigned(next, "next"), positive_int(step, "step")
+        sequence = unsigned(next, "next") % _WRAP, positive_int(step, "step") % _WRAP
         with self._lock:
-            self._next, self._step = sequence
+            self.state = sequence
 
     def take(self, count: int) -> tuple[int, int]:
         """The first of the next `count` numbers, modulo 2⁶⁴, and the step from each to the one after it, likewise.
@@ -53,9 +56,9 @@ class CntSequence:
         Whoever uses them reduces them to the width of the heap's flavour.
         """
         with self._lock:
-            first = self._next
-            self._next += count * self._step
-            return first % _WRAP, self._step % _WRAP
+            first, step = taken = self.state
+            self.state = (first + count * step) % _WRAP, step
+            return taken
 
 
 def number_heaps(

@@ -38,8 +38,9 @@ class Tally:
     def begin(self, num_heaps: int) -> None:
         """Heaps are handed to the engine."""
         with self._lock:
-            self._waiting += num_heaps
-            self._peak = max(self._peak, self._waiting)
+            waiting = self._waiting = self._waiting + num_heaps
+            if waiting > self._peak:
+                self._peak = waiting
 
     def end(self, num_heaps: int, nbytes: int, error: BaseException | None) -> None:
         """The engine is done with them."""

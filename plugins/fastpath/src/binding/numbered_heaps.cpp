@@ -17,7 +17,7 @@ namespace spead::python {
 namespace {
 
 // Offsets of the Python classes' slots.
-std::size_t cnt_slot, substream_slot, rate_slot;
+std::size_t cnt_slot, substream_slot, rate_slot, state_slot;
 PyTypeObject *prepared_type = nullptr;
 
 [[noreturn]] void refuse(const std::string &message) {
@@ -55,6 +55,23 @@ bool truth(nb::handle object) {
     const int value = PyObject_IsTrue(object.ptr());
     if (value < 0) nb::raise_python_error();
     return value == 1;
+}
+
+// As CntSequence.take: the first of the next numbers, and the step to the one after it.
+std::pair<std::uint64_t, std::uint64_t> take_from(nb::handle sequence, std::uint64_t count) {
+    if (Py_TYPE(sequence.ptr()) != reinterpret_cast<PyTypeObject *>(Names::get().cnt_sequence.ptr()))
+        throw nb::type_error("expected a CntSequence");
+    PyObject *&state = slot(sequence.ptr(), state_slot);
+    for (;;) {
+        const auto pair = nb::cast<nb::tuple>(nb::handle(state));
+        const std::uint64_t first = PyLong_AsUnsignedLongLongMask(nb::handle(pair[0]).ptr());
+        const std::uint64_t step = PyLong_AsUnsignedLongLongMask(nb::handle(pair[1]).ptr());
+        if (PyErr_Occurred()) nb::raise_python_error();
+        nb::object next = nb::make_tuple(first + count * step, pair[1]);
+        if (state != pair.ptr()) continue;  // new objects may start a garbage collection, in which Python code runs
+        Py_SETREF(state, next.release().ptr());
+        return {first, step};
+    }
 }
 
 // The memory of a vector of bytes.
@@ -161,9 +178,7 @@ NumberedHeaps::NumberedHeaps(nb::object heap, nb::handle cnt, nb::handle substre
 void NumberedHeaps::take_numbers(nb::handle sequence, const std::vector<bool> &unnumbered) {
     const auto count = std::count(unnumbered.begin(), unnumbered.end(), true);
     if (count == 0) return;
-    const auto taken = nb::cast<nb::tuple>(SPEAD_ATTRIBUTE(sequence, "take")(count));
-    auto cnt = nb::cast<std::uint64_t>(taken[0]);
-    const auto step = nb::cast<std::uint64_t>(taken[1]);
+    auto [cnt, step] = take_from(sequence, static_cast<std::uint64_t>(count));
     for (std::size_t i = 0; i < size_; i++) {
         if (!unnumbered[i]) continue;
         heaps_[i].cnt = cnt & address_mask(heaps_[i].heap_address_bits);
@@ -194,6 +209,7 @@ void define_numbered_heaps(nb::module_ &module) {
     cnt_slot = offset_of_slot(names.heap_reference, "cnt");
     substream_slot = offset_of_slot(names.heap_reference, "substream_index");
     rate_slot = offset_of_slot(names.heap_reference, "rate");
+    state_slot = offset_of_slot(names.cnt_sequence, "state");
     const auto prepared = nb::class_<PreparedHeap>(module, "PreparedHeap", nb::is_final());
     prepared_type = reinterpret_cast<PyTypeObject *>(prepared.ptr());
     nb::class_<NumberedHeaps>(module, "NumberedHeaps")

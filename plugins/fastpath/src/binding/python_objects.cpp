@@ -29,6 +29,7 @@ Names::Names()
     : heap(attribute("spead_transport.protocol.received", "Heap")),
       heap_to_send(attribute("spead_transport.protocol.outgoing", "Heap")),
       heap_reference(attribute("spead_transport.engine.send_config", "HeapReference")),
+      cnt_sequence(attribute("spead_transport.engine.numbering", "CntSequence")),
       item(attribute("spead_transport.protocol.item", "Item")),
       sent_item(attribute("spead_transport.protocol.shortcuts", "SentItem")),
       incomplete_heap(attribute("spead_transport.protocol.received", "IncompleteHeap")),

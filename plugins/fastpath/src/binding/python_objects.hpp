@@ -22,6 +22,7 @@ struct Names {
     nb::object heap;
     nb::object heap_to_send;
     nb::object heap_reference;
+    nb::object cnt_sequence;
     nb::object item;
     nb::object sent_item;
     nb::object incomplete_heap;
