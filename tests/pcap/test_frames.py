@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spead_transport_pcap.frames import LINK_TYPES, Rejected, udp_payload
+from spead_transport_pcap.frames import LINK_TYPES, Rejected, udp_span
 
 from .captures import ethernet, ipv4, ipv6, udp
 
@@ -60,6 +61,11 @@ BAD = {
         (1, ethernet(ipv6(udp(DATA), following=0, extensions=(struct.pack("BB", 0, 0) + bytes(6)) * 9))),
     ],
 }
+
+
+def udp_payload(link_type: int, frame: bytes) -> bytes:
+    start, end = udp_span(link_type, np.frombuffer(frame, np.uint8))
+    return frame[start:end]
 
 
 @pytest.mark.parametrize("name", GOOD)

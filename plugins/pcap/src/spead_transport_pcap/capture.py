@@ -1,7 +1,8 @@
-"""Capture files, read frame by frame."""
+"""Capture files of all kinds."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import logging
@@ -15,14 +16,17 @@ import cypcap
 
 from spead_transport.errors import TransportError
 
-from .frames import LINK_TYPES, Rejected, udp_payload
+from .bpf import Filter, UnsupportedFilterError
+from .frames import LINK_TYPES
+from .payloads import NONE, Payloads, Source
+from .records import FILE_HEADER_SIZE, Format, RecordFile
 
-__all__ = ["Capture"]
+__all__ = ["Capture", "FrameByFrame"]
 
 _log = logging.getLogger("spead_transport")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 #: Frames looked at in one call.
-_MOST_FRAMES: Final = 8192
+_MOST_FRAMES: Final = 1024
 
 
 class Capture:
@@ -36,6 +40,8 @@ class Capture:
         Which frames are wanted, as for tcpdump; empty for all.
     url
         What messages call it.
+    timed
+        Whether anybody wants to know when frames were captured.
 
     Raises
     ------
@@ -44,58 +50,41 @@ class Capture:
         malformed.
     """
 
-    def __init__(self, path: str, filter: str, url: str) -> None:
+    def __init__(self, path: str, filter: str, url: str, *, timed: bool = True) -> None:
         self._url = url
+        self._timed = timed
         self._unpacked: tempfile._TemporaryFileWrapper[bytes] | None = None
-        #: Frames without a payload, by reason.
-        self.drops: Counter[str] = Counter()
-        #: Whether there are no more frames.
-        self.ended: bool = False
         try:
             self._pcap = self._open(path)
         except BaseException:
             self._remove_unpacked()
             raise
         try:
-            self._link_type = self._check_link()
-            self._set_filter(filter)
+            self._source = self._source_of(path, self._check_link(), self._compile(filter))
         except BaseException:
-            self.close()
+            self._pcap.close()
+            self._remove_unpacked()
             raise
-        self._frames = iter(self._pcap)
+
+    @property
+    def drops(self) -> Counter[str]:
+        """Frames without a payload, by reason."""
+        return self._source.drops
+
+    @property
+    def ended(self) -> bool:
+        """Whether there are no more frames."""
+        return self._source.ended
 
     def close(self) -> None:
         """Close the file."""
+        self._source.close()
         self._pcap.close()
         self._remove_unpacked()
 
-    def read(self, limit: int) -> list[tuple[float, bytes]]:
-        """The next UDP payloads, and when they were captured, in seconds since 1970.
-
-        Parameters
-        ----------
-        limit
-            How many at most. There may be fewer, or none, where many frames have no payload, and at the end: then
-            `ended` is set. Where the file cannot be read further is an end, too, which is counted and logged.
-        """
-        found: list[tuple[float, bytes]] = []
-        looked_at = 0
-        try:
-            for header, frame in itertools.islice(self._frames, _MOST_FRAMES):
-                looked_at += 1
-                try:
-                    found.append((header.ts, udp_payload(self._link_type, frame)))
-                except Rejected as rejected:
-                    self.drops[rejected.reason] += 1
-                    continue
-                if len(found) == limit:
-                    return found
-            self.ended = looked_at < _MOST_FRAMES
-        except cypcap.Error as error:
-            self.ended = True
-            self.drops["unreadable"] += 1
-            _log.warning("%s: the rest of the capture cannot be read: %s", self._url, _text(error))
-        return found
+    def read(self) -> Payloads:
+        """The next payloads, which are valid until the next call; see :meth:`.payloads.Source.read`."""
+        return self._source.read()
 
     def _open(self, path: str) -> cypcap.Pcap:
         try:
@@ -130,14 +119,71 @@ class Capture:
             raise TransportError(f"captured on a link of type {link_type}; known: {known}", url=self._url)
         return link_type
 
-    def _set_filter(self, filter: str) -> None:
+    def _compile(self, filter: str) -> cypcap.BpfProgram | None:
         try:
-            if filter:
-                self._pcap.setfilter(filter)
+            return self._pcap.compile(filter) if filter else None
         except cypcap.Error as error:
             raise TransportError(
                 f"filter {filter!r}: {_text(error)}", url=self._url, hint="filters are as in pcap-filter(7)"
             ) from error
+
+    def _source_of(self, path: str, link_type: int, program: cypcap.BpfProgram | None) -> Source:
+        """What is in the common format is read many frames at a time, everything else by libpcap."""
+        if self._unpacked is not None:
+            path = self._unpacked.name
+        with open(path, "rb") as file:
+            kind = Format.of(file.read(FILE_HEADER_SIZE))
+        if kind is not None:
+            with contextlib.suppress(UnsupportedFilterError):
+                wanted = None if program is None else Filter([*program])
+                return RecordFile(path, kind, link_type, self._pcap.snapshot(), wanted, self._timed, self._url)
+        return FrameByFrame(self._pcap, link_type, program, self._url)
+
+
+class FrameByFrame:
+    """The UDP payloads that libpcap reads; see :class:`.payloads.Source`.
+
+    Parameters
+    ----------
+    pcap
+        The open capture.
+    link_type
+        What frames look like, one of :data:`.frames.LINK_TYPES`.
+    program
+        Which frames are wanted; ``None`` for all.
+    url
+        What messages call it.
+    """
+
+    def __init__(self, pcap: cypcap.Pcap, link_type: int, program: cypcap.BpfProgram | None, url: str) -> None:
+        self.drops: Counter[str] = Counter()
+        self.ended: bool = False
+        self._link_type = link_type
+        self._url = url
+        if program is not None:
+            pcap.setfilter(program)
+        self._frames = iter(pcap)
+
+    def read(self) -> Payloads:
+        if self.ended:
+            return NONE
+        frames: list[bytes] = []
+        times: list[float] = []
+        try:
+            for header, frame in itertools.islice(self._frames, _MOST_FRAMES):
+                frames.append(frame)
+                times.append(header.ts)
+            self.ended = len(frames) < _MOST_FRAMES
+        except cypcap.Error as error:
+            self.ended = True
+            self.drops["unreadable"] += 1
+            _log.warning("%s: the rest of the capture cannot be read: %s", self._url, _text(error))
+        payloads, reasons = Payloads.in_copies(self._link_type, frames, times)
+        self.drops.update(reasons)
+        return payloads
+
+    def close(self) -> None:
+        """Whoever opened the capture closes it."""
 
 
 def _text(error: cypcap.Error) -> str:

@@ -60,7 +60,7 @@ class PcapTransport(Transport[PcapConfig]):
         return PcapSender(writer, self.url)
 
     def open_receiver(self) -> PcapReceiver:
-        capture = Capture(self.config.path, self.config.filter, self.url)
+        capture = Capture(self.config.path, self.config.filter, self.url, timed=self.config.speed is not None)
         return PcapReceiver(capture, self.config.speed, self.url, clock=self._clock)
 
 
