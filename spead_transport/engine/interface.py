@@ -25,7 +25,7 @@ from . import recv_config, send_config
 from .chunks import ChunkRingCore, ChunkStreamConfig, PythonChunkRing
 from .numbering import CntSequence, NumberedHeap
 from .send_config import GroupMode, HeapReference, HeapReferenceList
-from .stats import StreamStats
+from .stats import RingStatistics, StreamStats
 from .thread_pool import ThreadPool
 
 __all__ = [
@@ -262,10 +262,9 @@ class ReceiveRunner(ReaderRunner):
     def fileno(self) -> int:
         """A file descriptor that polls readable when :meth:`get_nowait` may have something to say."""
 
-    @property
     @abstractmethod
-    def waiting(self) -> int:
-        """How many heaps are in the ring."""
+    def ring_statistics(self) -> RingStatistics:
+        """A snapshot of what was counted of the ring, in heaps."""
 
 
 class ChunkWindow(ABC):

@@ -10,9 +10,22 @@ import attrs
 
 from ..protocol.rejection import Rejection
 
-__all__ = ["CORE_STATS", "EXTRA_STATS", "StreamStatConfig", "StreamStats"]
+__all__ = ["CORE_STATS", "EXTRA_STATS", "RingStatistics", "StreamStatConfig", "StreamStats"]
 
 D = TypeVar("D")
+
+
+@attrs.frozen(kw_only=True)
+class RingStatistics:
+    """What went through a ring. All that was put there was taken, or waits."""
+
+    put: int = 0
+    taken: int = 0
+    waiting: int = 0
+    #: The most that ever waited.
+    peak: int = 0
+    #: How often there was no room, so that a stream's reader was paused.
+    full: int = 0
 
 
 @attrs.frozen

@@ -16,7 +16,7 @@ from ..engine.chunks import (
 )
 from ..engine.interface import ReceivedHeap
 from ..engine.recv_config import RingStreamConfig, StreamConfig
-from ..engine.stats import StreamStatConfig, StreamStats
+from ..engine.stats import RingStatistics, StreamStatConfig, StreamStats
 from ..protocol.received import Heap, IncompleteHeap, RawItem
 from . import asyncio, stream_stat_indices
 from .chunk_rings import ChunkRing, ChunkRingbuffer, ChunkRingPair
@@ -41,6 +41,7 @@ __all__ = [
     "IncompleteHeap",
     "RawItem",
     "ReceivedHeap",
+    "RingStatistics",
     "RingStream",
     "RingStreamConfig",
     "Ringbuffer",

@@ -10,6 +10,7 @@ import attrs
 from ..engine.interface import EndPolicy, ReceivedHeap, ReceiveRunner
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.selection import receiving_engine
+from ..engine.stats import RingStatistics
 from ..engine.thread_pool import ThreadPool
 from ..errors import Stopped
 from ..settings import StreamSettings, StreamSpec, as_spec, common_settings
@@ -20,7 +21,7 @@ __all__ = ["RingStream", "Ringbuffer", "Stream", "open_receiver", "specify"]
 
 
 class Ringbuffer:
-    """What is known of the heaps that wait for the user."""
+    """What is known of the heaps that wait for the user. Methods may be called from any thread."""
 
     def __init__(self, runner: ReceiveRunner, capacity: int) -> None:
         self._runner = runner
@@ -28,11 +29,19 @@ class Ringbuffer:
 
     def size(self) -> int:
         """How many heaps are waiting."""
-        return self._runner.waiting
+        return self._runner.ring_statistics().waiting
 
     def capacity(self) -> int:
         """How many may wait before the stream pauses its readers."""
         return self._capacity
+
+    def statistics(self) -> RingStatistics:
+        """A snapshot of what was counted, in heaps.
+
+        A ring that is often full says that the user is too slow for the stream; a small peak, that there is more room
+        than needed.
+        """
+        return self._runner.ring_statistics()
 
 
 class RingStream(BaseStream):

@@ -211,6 +211,25 @@ def test_only_complete_heaps_unless_asked(engine: str) -> None:
         assert one.heap_length == 8
 
 
+def test_the_ring_counts_what_goes_through_it(engine: str) -> None:
+    with stream_of(engine, *heaps(10), heaps=4) as stream:
+        loop = iter(stream)
+        assert [next(loop).cnt for _ in range(3)] == [1, 2, 3]
+        statistics = stream.ringbuffer.statistics()
+        assert (statistics.put, statistics.taken) == (3 + statistics.waiting, 3)
+        assert statistics.waiting == stream.ringbuffer.size()
+        assert list(loop)
+        statistics = stream.ringbuffer.statistics()
+        assert (statistics.put, statistics.taken, statistics.waiting) == (10, 10, 0)
+        assert 1 <= statistics.peak <= 10
+
+
+def test_a_ring_without_heaps_counted_nothing(engine: str) -> None:
+    with stream_of(engine, contiguous_only=True) as stream:
+        assert list(stream) == []
+        assert stream.ringbuffer.statistics() == recv.RingStatistics()
+
+
 @pytest.mark.parametrize("worker", [False, True])
 def test_a_full_ring_pauses_the_reader_and_loses_nothing(engine: str, worker: bool) -> None:
     queue = queue_of(*heaps(500))
@@ -230,8 +249,12 @@ def test_a_full_ring_is_counted_once_until_there_is_room(engine: str, worker: bo
         while not stream.stats["worker_blocked"]:
             os.sched_yield()
         assert stream.ringbuffer.size() >= 4
+        assert stream.ringbuffer.statistics().full == 1
         assert [heap.cnt for heap in stream] == list(range(1, 7))
         assert stream.stats["worker_blocked"] == 1
+        statistics = stream.ringbuffer.statistics()
+        assert (statistics.put, statistics.taken, statistics.full) == (6, 6, 1)
+        assert statistics.peak >= 4
 
 
 def test_an_unread_stream_does_not_block_another_one(engine: str) -> None:

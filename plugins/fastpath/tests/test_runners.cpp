@@ -105,7 +105,11 @@ TEST(heaps_that_are_put_back_come_again) {
     CHECK(receiver->next(heaps, 2) == ReceiveRunner::Next::heap);
     CHECK_EQUAL(heaps.size(), 2u);
     receiver->put_back(heaps);
-    CHECK_EQUAL(receiver->waiting(), 3u);
+    const RingStatistics statistics = receiver->ring_statistics();
+    CHECK_EQUAL(statistics.put, 3u);
+    CHECK_EQUAL(statistics.taken, 0u);
+    CHECK_EQUAL(statistics.waiting, 3u);
+    CHECK_EQUAL(statistics.peak, 3u);
     for (std::uint64_t cnt = 1; cnt <= 3; cnt++) CHECK_EQUAL(wait_for_heap(*receiver).cnt, cnt);
 }
 

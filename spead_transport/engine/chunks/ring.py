@@ -15,22 +15,16 @@ import attrs
 
 from ...errors import Empty, Full, Stopped
 from ...transport import EventReadiness
+from ..stats import RingStatistics
 from .chunk import Chunk
 
 __all__ = ["ChunkRingCore", "ChunkRingStatistics", "PythonChunkRing"]
 
 
 @attrs.frozen(kw_only=True)
-class ChunkRingStatistics:
+class ChunkRingStatistics(RingStatistics):
     """What went through a ring, in chunks."""
 
-    put: int = 0
-    taken: int = 0
-    waiting: int = 0
-    #: The most that ever waited.
-    peak: int = 0
-    #: How often a stream found no room.
-    full: int = 0
     #: How often a stream found no chunk.
     empty: int = 0
 

@@ -14,7 +14,7 @@ from ...transport import EventReadiness
 from ...transport.readiness import poll_readable
 from ..interface import EndPolicy, ReceivedHeap, ReceiveRunner
 from ..recv_config import RingStreamConfig, StreamConfig
-from ..stats import StreamStats
+from ..stats import RingStatistics, StreamStats
 from ..thread_pool import ThreadPool
 from .assembler import PythonAssembler
 from .readers import Reader, Readers
@@ -45,6 +45,7 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
         self._capacity = ring_config.heaps
         self._contiguous_only = ring_config.contiguous_only
         self._ring: deque[ReceivedHeap] = deque()
+        self._put = self._peak = 0
         self._ring_ready = EventReadiness()
         self._epoll = select.epoll()
         self._epoll.register(self._ring_ready.fileno(), select.EPOLLIN)
@@ -83,11 +84,17 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
             self._catch_up()
             return self._statistics()
 
-    @property
-    def waiting(self) -> int:
+    def ring_statistics(self) -> RingStatistics:
         with self._lock:
             self._catch_up()
-            return len(self._ring)
+            waiting = len(self._ring)
+            return RingStatistics(
+                put=self._put,
+                taken=self._put - waiting,
+                waiting=waiting,
+                peak=self._peak,
+                full=self._worker_blocked,
+            )
 
     def step(self, reader: Reader) -> Wait | None:
         with self._lock:
@@ -147,6 +154,8 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
             heaps = [heap for heap in heaps if isinstance(heap, Heap)]
         if heaps:
             self._ring.extend(heaps)
+            self._put += len(heaps)
+            self._peak = max(self._peak, len(self._ring))
             self._ring_ready.set()
 
     def _watch(self, reader: Reader) -> None:

@@ -143,10 +143,14 @@ public:
         return to_python(result);
     }
 
-    std::size_t waiting() {
+    nb::tuple ring_statistics() {
         put_back();
-        const MaybeRelease released;
-        return runner_->waiting();
+        RingStatistics s;
+        {
+            const MaybeRelease released;
+            s = runner_->ring_statistics();
+        }
+        return nb::make_tuple(s.put, s.taken, s.waiting, s.peak, s.full);
     }
 
 private:
@@ -295,7 +299,7 @@ void bind_receiving(nb::module_ &m) {
         .def("stop", &PyReceiveRunner::stop)
         .def("statistics", &PyReceiveRunner::statistics)
         .def("drops", &PyReceiveRunner::drops)
-        .def_prop_ro("waiting", &PyReceiveRunner::waiting);
+        .def("ring_statistics", &PyReceiveRunner::ring_statistics);
 }
 
 }  // namespace spead::python

@@ -93,11 +93,13 @@ Statistics ReceiveRunner::statistics() {
     return result;
 }
 
-std::size_t ReceiveRunner::waiting() {
+RingStatistics ReceiveRunner::ring_statistics() {
     ReceiveLock lock(receive_mutex_);
     catch_up();
     tell(std::move(lock));
-    return ring_size();
+    const std::lock_guard ring_lock(ring_mutex_);
+    const std::uint64_t waiting = ring_.size();
+    return {.put = put_, .taken = put_ - waiting, .waiting = waiting, .peak = peak_, .full = worker_blocked_};
 }
 
 // For a worker: take in a batch, unless the ring is full.
@@ -143,6 +145,8 @@ void ReceiveRunner::take_heaps() {
     if (assembled_.empty()) return;
     const std::lock_guard lock(ring_mutex_);
     for (ReceivedHeap &heap : assembled_) ring_.push_back(std::move(heap));
+    put_ += assembled_.size();
+    peak_ = std::max(peak_, ring_.size());
     assembled_.clear();
     if (listeners_ > 0 || exported_) ring_ready_.set();
 }

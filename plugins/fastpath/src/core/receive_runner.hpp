@@ -31,6 +31,17 @@ struct ReceiveConfig {
     bool end_with_any = false;
 };
 
+// What went through the ring, in heaps: all that was put there was taken, or waits.
+struct RingStatistics {
+    std::uint64_t put = 0;
+    std::uint64_t taken = 0;
+    std::uint64_t waiting = 0;
+    // The most that ever waited.
+    std::uint64_t peak = 0;
+    // How often there was no room, so that a reader was paused.
+    std::uint64_t full = 0;
+};
+
 class ReceiveRunner final : public Readers {
 public:
     enum class Next { heap, empty, stopped };
@@ -52,8 +63,7 @@ public:
     // End the stream and close its receivers. Heaps in the ring can still be taken.
     void stop();
     Statistics statistics();
-    // How many heaps are in the ring.
-    std::size_t waiting();
+    RingStatistics ring_statistics();
 
 private:
     Wait step(Reader &reader) noexcept override;
@@ -77,6 +87,8 @@ private:
     std::deque<ReceivedHeap> ring_;
     std::vector<std::shared_ptr<Reader>> paused_;
     std::optional<Error> error_;
+    std::uint64_t put_ = 0;
+    std::size_t peak_ = 0;
     std::uint64_t worker_blocked_ = 0;
     bool ended_ = false;
     // How many wait for `ring_ready_`, which is left alone otherwise.

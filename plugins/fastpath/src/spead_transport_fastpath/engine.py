@@ -22,7 +22,7 @@ from spead_transport.engine.recv_config import RingStreamConfig
 from spead_transport.engine.recv_config import StreamConfig as ReceiveConfig
 from spead_transport.engine.send_config import GroupMode, HeapReferenceList
 from spead_transport.engine.send_config import StreamConfig as SendConfig
-from spead_transport.engine.stats import EXTRA_STATS, StreamStatConfig, StreamStats
+from spead_transport.engine.stats import EXTRA_STATS, RingStatistics, StreamStatConfig, StreamStats
 from spead_transport.engine.thread_pool import ThreadPool
 from spead_transport.protocol.batch import PacketBatch
 from spead_transport.protocol.outgoing import Heap
@@ -153,9 +153,9 @@ class NativeReceiveRunner(ReceiveRunner):
     def drops(self) -> dict[str, int]:
         return self._native.drops()
 
-    @property
-    def waiting(self) -> int:
-        return self._native.waiting
+    def ring_statistics(self) -> RingStatistics:
+        put, taken, waiting, peak, full = self._native.ring_statistics()
+        return RingStatistics(put=put, taken=taken, waiting=waiting, peak=peak, full=full)
 
 
 class NativeEngine(Engine):
