@@ -204,7 +204,8 @@ bool ItemReader::take_apart(nb::handle heap, Arrived &arrived) {
 
 std::shared_ptr<const ItemReader::Plan> ItemReader::make_plan(const Arrived &arrived, nb::handle items, long revision,
                                                               nb::handle new_order) {
-    if (!is_byte_order(new_order)) return nullptr;
+    const auto is_descriptor = [&](std::uint64_t word) { return word >> arrived.address_bits == descriptor_id; };
+    if (!is_byte_order(new_order) || std::ranges::any_of(arrived.pointers, is_descriptor)) return nullptr;
     if (revision != std::exchange(unknown_revision_, revision)) unknown_.clear();
     nb::object located;
     try {
@@ -231,7 +232,6 @@ std::shared_ptr<const ItemReader::Plan> ItemReader::make_plan(const Arrived &arr
         places.push_back(std::move(place));
     };
     for (const nb::handle found : nb::cast<nb::list>(located[0])) {
-        if (nb::cast<std::uint64_t>(found[0]) == descriptor_id) return nullptr;
         nb::object item = find_item(items, found[0], all_known);
         if (!item.is_valid()) continue;
         if (Py_TYPE(item.ptr()) != item_classes.item) return nullptr;
