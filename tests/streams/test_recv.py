@@ -109,6 +109,55 @@ def test_heaps_that_arrived_before_stop_can_be_taken(engine: str) -> None:
         assert [heap.cnt for heap in stream] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("taken_before", [0, 1])
+def test_the_descriptor_polls_readable_until_the_last_heap_is_taken(engine: str, taken_before: int) -> None:
+    from spead_transport_inproc import InprocReceiver
+
+    with recv.Stream(ThreadPool(), ring_config=RingStreamConfig(heaps=8), engine=engine) as stream:
+        stream.add_reader(InprocReceiver(queue_of(*heaps(5), stop=False)), worker=True)
+        for _ in range(taken_before):
+            stream.get()
+        poller = select.poll()
+        poller.register(stream.fd, select.POLLIN)
+        for _ in range(5 - taken_before):
+            assert poller.poll(30_000)
+            stream.get_nowait()
+        assert not poller.poll(0)
+        with pytest.raises(Empty):
+            stream.get_nowait()
+
+
+def test_small_heaps_outlive_their_stream_and_each_other(engine: str) -> None:
+    payloads = [bytes([i]) * (1 + 10 * i) for i in range(200)]
+    with stream_of(engine, *(packet(cnt, payload) for cnt, payload in enumerate(payloads))) as stream:
+        kept = list(stream)
+    arrays = [heap.payload for heap in kept[::2] if isinstance(heap, recv.Heap)]
+    late = [heap for heap in kept[1::2] if isinstance(heap, recv.Heap)]
+    del kept
+    with stream_of(engine, *heaps(500)) as stream:  # uses memory that is free now
+        assert len(list(stream)) == 500
+    assert [array.tobytes() for array in arrays] == payloads[::2]
+    assert [heap.payload.tobytes() for heap in late] == payloads[1::2]
+    for heap in late:
+        heap.payload[:] = 0
+        assert not heap.payload.any()
+    assert [array.tobytes() for array in arrays] == payloads[::2]
+
+
+def test_heaps_have_nothing_of_those_before_them(engine: str) -> None:
+    with stream_of(engine, *heaps(20)) as stream:
+        cnt = 0
+        for heap in stream:
+            cnt += 1
+            assert isinstance(heap, recv.Heap)
+            assert heap.cnt == cnt
+            assert heap.payload.tobytes() == b"payload"
+            heap.payload, heap.cnt = np.zeros(3, np.uint8), -1
+            assert heap.cnt == -1
+            del heap
+        assert cnt == 20
+
+
 def test_the_descriptor_polls_readable(engine: str) -> None:
     queue = InprocQueue()
     with recv.Stream(ThreadPool(), engine=engine) as stream:

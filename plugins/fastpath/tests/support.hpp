@@ -33,9 +33,6 @@ inline spead::OutgoingHeap heap_of(std::uint64_t cnt, const Bytes &payload) {
     return heap;
 }
 
-// The default pool, which outlives everybody.
-inline std::shared_ptr<spead::HeapAllocator> shared_pool() { return {std::shared_ptr<void>(), &spead::SegmentPool::shared()}; }
-
 // All packets of some heaps, each in one piece.
 inline std::vector<Bytes> packets_of(const std::vector<spead::OutgoingHeap> &heaps, spead::GroupMode mode,
                                      const spead::EncoderConfig &config) {

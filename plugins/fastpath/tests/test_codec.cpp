@@ -3,6 +3,8 @@
 
 #include "byte_order.hpp"
 #include "check.hpp"
+#include "heap_ring.hpp"
+#include "memory_carver.hpp"
 #include "packet_plan.hpp"
 #include "support.hpp"
 
@@ -12,7 +14,7 @@ using namespace support;
 namespace {
 
 std::vector<ReceivedHeap> assemble(const std::vector<Bytes> &packets, const AssemblerConfig &config = {}) {
-    HeapAssembler assembler(config, shared_pool());
+    HeapAssembler assembler(config);
     std::vector<ReceivedHeap> heaps;
     assembler.add(WholePackets(packets).view(), 0.0, heaps);
     assembler.flush(heaps);
@@ -76,7 +78,7 @@ TEST(random_bytes_and_damaged_packets_do_no_harm) {
             if (random() % 4 == 0) packet.resize(random() % packet.size());
         }
         std::shuffle(packets.begin(), packets.end(), random);
-        HeapAssembler assembler(config, shared_pool());
+        HeapAssembler assembler(config);
         std::vector<ReceivedHeap> heaps;
         assembler.add(WholePackets(packets).view(), 0.0, heaps);
         assembler.flush(heaps);
@@ -130,4 +132,56 @@ TEST(memory_is_used_again) {
     }
     CHECK_EQUAL(pool.kept(), 1024u);  // the large one was more than is kept
     CHECK(!pool.allocate(std::numeric_limits<std::size_t>::max()));
+}
+
+TEST(small_heaps_share_memory_and_keep_it) {
+    std::vector<OutgoingHeap> outgoing;
+    std::vector<Bytes> payloads;
+    for (std::uint64_t cnt = 0; cnt < 1000; cnt++) payloads.push_back(numbered_bytes(100, static_cast<std::uint8_t>(cnt)));
+    for (std::uint64_t cnt = 0; cnt < 1000; cnt++) outgoing.push_back(heap_of(cnt, payloads[cnt]));
+    const std::size_t kept = SegmentPool::shared().kept();
+    {
+        auto heaps = assemble(packets_of(outgoing, GroupMode::serial, {}));
+        CHECK_EQUAL(heaps.size(), 1000u);
+        CHECK(heaps[0].memory.get() == heaps[1].memory.get());
+        CHECK(heaps[0].memory.get() != heaps[999].memory.get());
+        CHECK(MemoryCarver::is_piece(heaps[0].memory, 100));
+        // Each keeps its own, whichever goes first.
+        heaps.erase(heaps.begin() + 1, heaps.begin() + 999);
+        CHECK(payload_of(heaps[0]) == payloads[0]);
+        CHECK(payload_of(heaps[1]) == payloads[999]);
+    }
+    CHECK(SegmentPool::shared().kept() >= kept);
+    MemoryCarver carver(SegmentPool::shared());
+    std::uint8_t *first = nullptr;
+    std::uint8_t *second = nullptr;
+    const SegmentRef one = carver.carve(0, first);
+    const SegmentRef other = carver.carve(MemoryCarver::largest_piece, second);
+    CHECK(first && second && first != second);
+}
+
+TEST(a_ring_gives_heaps_in_the_order_in_which_they_came) {
+    HeapRing ring;
+    std::uint64_t pushed = 0;
+    const auto push = [&](int count) {
+        std::vector<ReceivedHeap> heaps(static_cast<std::size_t>(count));
+        for (ReceivedHeap &heap : heaps) heap.cnt = pushed++;
+        ring.push(heaps);
+        CHECK(heaps.empty());
+    };
+    std::vector<ReceivedHeap> taken;
+    push(3);
+    ring.take(taken, 2);
+    push(2);
+    ring.take(taken, 1);
+    ring.put_back(std::span(taken).subspan(1));
+    taken.resize(1);
+    CHECK_EQUAL(ring.size(), 4u);
+    ring.take(taken, 100);
+    CHECK(ring.empty());
+    push(2);
+    ring.take(taken, 100);
+    CHECK(ring.empty());
+    CHECK_EQUAL(taken.size(), 7u);
+    for (std::uint64_t cnt = 0; cnt < 7; cnt++) CHECK_EQUAL(taken[cnt].cnt, cnt);
 }

@@ -22,7 +22,7 @@ namespace {
 constexpr double patience = 30.0;
 
 std::shared_ptr<ReceiveRunner> make_receiver(ReceiveConfig config = {}) {
-    return std::make_shared<ReceiveRunner>(config, shared_pool(), [](bool, const std::string &) {});
+    return std::make_shared<ReceiveRunner>(config, nullptr, [](bool, const std::string &) {});
 }
 
 std::shared_ptr<SendRunner> make_sender(Sender sender, SendConfig config = {}, std::atomic<int> *finished = nullptr) {
@@ -45,18 +45,18 @@ void send_now(SendRunner &runner, std::vector<OutgoingHeap> heaps) {
 }
 
 ReceivedHeap wait_for_heap(ReceiveRunner &runner) {
-    ReceivedHeap heap;
+    std::vector<ReceivedHeap> heaps;
     for (;;) {
-        const ReceiveRunner::Next next = runner.next(heap);
-        if (next == ReceiveRunner::Next::heap) return heap;
+        const ReceiveRunner::Next next = runner.next(heaps, 1);
+        if (next == ReceiveRunner::Next::heap) return std::move(heaps.front());
         CHECK(next == ReceiveRunner::Next::empty);
         CHECK(runner.wait(patience) == Waited::ready);
     }
 }
 
 void wait_for_end(ReceiveRunner &runner) {
-    ReceivedHeap heap;
-    while (runner.next(heap) != ReceiveRunner::Next::stopped) CHECK(runner.wait(patience) == Waited::ready);
+    std::vector<ReceivedHeap> heaps;
+    while (runner.next(heaps, 1) != ReceiveRunner::Next::stopped) CHECK(runner.wait(patience) == Waited::ready);
 }
 
 Sender queue_sender(const std::shared_ptr<PacketQueue> &queue) {

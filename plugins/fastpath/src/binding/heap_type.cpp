@@ -1,9 +1,12 @@
 #include "heap_type.hpp"
 
+#include <array>
 #include <cstring>
 #include <new>
 #include <utility>
 
+#include "memory_carver.hpp"
+#include "numpy_api.hpp"
 #include "python_objects.hpp"
 
 namespace spead::python {
@@ -12,12 +15,10 @@ namespace {
 
 // ------------------------------------------------------------------------------------------- memory, as numpy's base
 
-// Exports a piece of a segment, and keeps it.
+// Keeps a segment.
 struct Memory {
     PyObject_HEAD
     SegmentRef segment;
-    std::uint8_t *data;
-    Py_ssize_t size;
 };
 
 PyTypeObject *memory_type = nullptr;
@@ -29,27 +30,24 @@ void memory_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-int memory_getbuffer(PyObject *self, Py_buffer *view, int flags) {
-    auto *memory = reinterpret_cast<Memory *>(self);
-    return PyBuffer_FillInfo(view, self, memory->data, memory->size, 0, flags);
-}
-
 // -------------------------------------------------------------------------------------------------------------- heaps
 
-// What a heap has behind the slots of the Python class, until it is asked for.
+// What is behind the slots of the Python class, until it is asked for.
 struct Pending {
-    PointerList pointers;
-    SegmentRef memory;
-    std::uint8_t *payload = nullptr;
-    Py_ssize_t size = 0;
     // False for an object that Python code made.
     bool received = false;
+    ReceivedHeap heap;
 };
 
 PyTypeObject *heap_type = nullptr;
 std::size_t pending_offset = 0;
 // Offsets of the Python class's slots.
 std::size_t cnt_slot, flavour_slot, pointers_slot, payload_slot;
+
+// Objects whose life is over, with nothing in them: the next heaps need not be allocated. Guarded by the GIL.
+constexpr std::size_t most_idle = 256;
+std::array<PyObject *, most_idle> idle;
+std::size_t num_idle = 0;
 
 Pending &pending_of(PyObject *self) {
     return *std::launder(reinterpret_cast<Pending *>(reinterpret_cast<char *>(self) + pending_offset));
@@ -75,28 +73,53 @@ int heap_clear(PyObject *self) {
 void heap_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (type->tp_weaklistoffset > 0) PyObject_ClearWeakRefs(self);
+    if (type->tp_weaklistoffset != 0) PyObject_ClearWeakRefs(self);
     heap_clear(self);
     pending_of(self).~Pending();
-    type->tp_free(self);
+    if (num_idle < most_idle)
+        idle[num_idle++] = self;
+    else
+        type->tp_free(self);
     Py_DECREF(type);
 }
 
-PyObject *array_of(PyObject *buffer, const nb::object &dtype) {
-    return Names::get().frombuffer(nb::handle(buffer), dtype).release().ptr();
+// A new object, with empty slots.
+nb::object make_object() {
+    if (num_idle == 0) {
+        nb::object fresh = nb::steal(heap_alloc(heap_type, 0));
+        if (!fresh.is_valid()) nb::raise_python_error();
+        return fresh;
+    }
+    PyObject *self = PyObject_Init(idle[--num_idle], heap_type);
+    ::new (reinterpret_cast<char *>(self) + pending_offset) Pending;
+    PyObject_GC_Track(self);
+    return nb::steal(self);
 }
 
-PyObject *make_pointers(const Pending &pending) {
-    const auto view = pending.pointers.view();
+// An array of a copy of `size` bytes.
+nb::object array_of_copy(const void *data, std::size_t size, int type, std::size_t item_size) {
+    const auto count = static_cast<npy_intp>(size / item_size);
+    nb::object array = nb::steal(PyArray_SimpleNew(1, &count, type));
+    if (!array.is_valid()) nb::raise_python_error();
+    std::memcpy(PyArray_DATA(as_array(array)), data, size);
+    return array;
+}
+
+PyObject *make_cnt(const ReceivedHeap &heap) { return PyLong_FromUnsignedLongLong(heap.cnt); }
+
+PyObject *make_pointers(const ReceivedHeap &heap) {
+    const auto view = heap.pointers.view();
     if (view.empty()) return Py_NewRef(Names::get().no_pointers.ptr());
-    const nb::object bytes = nb::steal(PyByteArray_FromStringAndSize(reinterpret_cast<const char *>(view.data()),
-                                                                     static_cast<Py_ssize_t>(view.size_bytes())));
-    if (!bytes.is_valid()) nb::raise_python_error();
-    return array_of(bytes.ptr(), Names::get().uint64);
+    return array_of_copy(view.data(), view.size_bytes(), NPY_UINT64, sizeof view.front()).release().ptr();
 }
 
-PyObject *make_payload(Pending &pending) {
-    return array_over(std::move(pending.memory), pending.payload, static_cast<std::size_t>(pending.size)).release().ptr();
+PyObject *make_payload(ReceivedHeap &heap) {
+    const auto size = static_cast<std::size_t>(heap.length);
+    if (!MemoryCarver::is_piece(heap.memory, size)) return array_over(std::move(heap.memory), heap.payload, size).release().ptr();
+    // The bytes of other heaps should not live as long as those of this one.
+    nb::object copy = array_of_copy(heap.payload, size, NPY_UINT8, 1);
+    heap.memory = {};
+    return copy.release().ptr();
 }
 
 // The attribute at `offset`, made by `make` if this is the first time that it is wanted.
@@ -104,7 +127,7 @@ template <typename Make>
 PyObject *get_lazily(PyObject *self, std::size_t offset, const char *name, Make make) noexcept {
     PyObject *&value = slot(self, offset);
     try {
-        if (!value && pending_of(self).received) value = make(pending_of(self));
+        if (!value && pending_of(self).received) value = make(pending_of(self).heap);
     } catch (nb::python_error &exception) {
         exception.restore();
         return nullptr;
@@ -120,8 +143,10 @@ int set_attribute(PyObject *self, std::size_t offset, PyObject *value) {
     return 0;
 }
 
+PyObject *get_cnt(PyObject *self, void *) { return get_lazily(self, cnt_slot, "cnt", make_cnt); }
 PyObject *get_pointers(PyObject *self, void *) { return get_lazily(self, pointers_slot, "pointers", make_pointers); }
 PyObject *get_payload(PyObject *self, void *) { return get_lazily(self, payload_slot, "payload", make_payload); }
+int set_cnt(PyObject *self, PyObject *value, void *) { return set_attribute(self, cnt_slot, value); }
 int set_pointers(PyObject *self, PyObject *value, void *) { return set_attribute(self, pointers_slot, value); }
 int set_payload(PyObject *self, PyObject *value, void *) { return set_attribute(self, payload_slot, value); }
 
@@ -134,7 +159,6 @@ PyTypeObject *make_type(PyType_Spec &spec, PyObject *bases) {
 void define_memory_type() {
     PyType_Slot slots[] = {
         {Py_tp_dealloc, reinterpret_cast<void *>(memory_dealloc)},
-        {Py_bf_getbuffer, reinterpret_cast<void *>(memory_getbuffer)},
         {0, nullptr},
     };
     PyType_Spec spec{"spead_transport_fastpath._native.Memory", sizeof(Memory), 0,
@@ -156,6 +180,7 @@ void define_heap_type(nb::module_ &module) {
     pending_offset = (static_cast<std::size_t>(base_type->tp_basicsize) + alignment - 1) / alignment * alignment;
 
     static PyGetSetDef attributes[] = {
+        {"cnt", get_cnt, set_cnt, nullptr, nullptr},
         {"pointers", get_pointers, set_pointers, nullptr, nullptr},
         {"payload", get_payload, set_payload, nullptr, nullptr},
         {nullptr, nullptr, nullptr, nullptr, nullptr},
@@ -177,40 +202,30 @@ void define_heap_type(nb::module_ &module) {
 std::optional<std::span<const std::uint64_t>> pointers_of(nb::handle heap) {
     // An array in the slot may have been changed, or be another one.
     if (Py_TYPE(heap.ptr()) != heap_type || slot(heap.ptr(), pointers_slot) || !pending_of(heap.ptr()).received) return std::nullopt;
-    return pending_of(heap.ptr()).pointers.view();
+    return pending_of(heap.ptr()).heap.pointers.view();
 }
 
 nb::object array_over(SegmentRef segment, std::uint8_t *data, std::size_t size) {
     const Names &names = Names::get();
     if (size == 0) return names.empty(0, names.uint8);
-    const nb::object memory = nb::steal(PyType_GenericAlloc(memory_type, 0));
+    nb::object memory = nb::steal(PyType_GenericAlloc(memory_type, 0));
     if (!memory.is_valid()) nb::raise_python_error();
-    auto *raw = reinterpret_cast<Memory *>(memory.ptr());
-    ::new (&raw->segment) SegmentRef(std::move(segment));
-    raw->data = data;
-    raw->size = static_cast<Py_ssize_t>(size);
-    return nb::steal(array_of(memory.ptr(), names.uint8));
+    ::new (&reinterpret_cast<Memory *>(memory.ptr())->segment) SegmentRef(std::move(segment));
+    const auto count = static_cast<npy_intp>(size);
+    return make_array(names.uint8, 1, &count, data, false, true, std::move(memory));
 }
 
 nb::object HeapMaker::make(ReceivedHeap &&heap) {
     const nb::object flavour = this->flavour(heap.heap_address_bits);
     if (!heap.complete) {
-        Pending pending;
-        pending.pointers = std::move(heap.pointers);
         nb::list ranges;
         for (const auto &[start, end] : heap.ranges) ranges.append(nb::make_tuple(start, end));
-        return Names::get().incomplete_heap(heap.cnt, flavour, nb::steal(make_pointers(pending)), heap.length, heap.received,
-                                            ranges);
+        return Names::get().incomplete_heap(heap.cnt, flavour, nb::steal(make_pointers(heap)), heap.length, heap.received, ranges);
     }
-    nb::object object = nb::steal(heap_alloc(heap_type, 0));
-    if (!object.is_valid()) nb::raise_python_error();
-    slot(object.ptr(), cnt_slot) = PyLong_FromUnsignedLongLong(heap.cnt);
+    nb::object object = make_object();
     slot(object.ptr(), flavour_slot) = Py_NewRef(flavour.ptr());
     Pending &pending = pending_of(object.ptr());
-    pending.pointers = std::move(heap.pointers);
-    pending.memory = std::move(heap.memory);
-    pending.payload = heap.payload;
-    pending.size = static_cast<Py_ssize_t>(heap.length);
+    pending.heap = std::move(heap);
     pending.received = true;
     return object;
 }

@@ -38,7 +38,6 @@ Names::Names()
       obtain(attribute("spead_transport.engine.memory", "obtain")),
       heaps_to_place(attribute("spead_transport.engine.chunks", "HeapsToPlace")),
       empty(attribute("numpy", "empty")),
-      frombuffer(attribute("numpy", "frombuffer")),
       uint8(attribute("numpy", "dtype")("u1")),
       uint64(attribute("numpy", "dtype")("u8")),
       int64(attribute("numpy", "dtype")("i8")),

@@ -31,7 +31,6 @@ struct Names {
     nb::object obtain;
     nb::object heaps_to_place;
     nb::object empty;
-    nb::object frombuffer;
     nb::object uint8;
     nb::object uint64;
     nb::object int64;

@@ -8,8 +8,9 @@
 
 #include "receiving.hpp"
 
-#include <deque>
 #include <iterator>
+#include <limits>
+#include <utility>
 
 #include "conversion.hpp"
 #include "heap_type.hpp"
@@ -32,13 +33,9 @@ nb::list to_list(const Statistics &s, bool extra) {
     return list;
 }
 
-
 namespace {
 
 using nb::arg;
-
-// How many heaps are taken from a stream's ring at a time.
-constexpr std::size_t heaps_at_a_time = 64;
 
 nb::tuple to_python(const Statistics &statistics) { return nb::make_tuple(to_list(statistics, false), to_list(statistics, true)); }
 
@@ -92,9 +89,8 @@ public:
     }
 
     nb::object get_nowait() {
-        ReceivedHeap heap;
-        switch (take(heap)) {
-            case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+        switch (find()) {
+            case ReceiveRunner::Next::heap: return make_next();
             case ReceiveRunner::Next::empty: return raise_empty("no heap has arrived");
             default: return raise_stopped();
         }
@@ -103,10 +99,9 @@ public:
     nb::object get(std::optional<double> timeout) {
         double deadline = -1.0;
         bool first = true;
-        ReceivedHeap heap;
         for (;;) {
-            switch (take(heap)) {
-                case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+            switch (find()) {
+                case ReceiveRunner::Next::heap: return make_next();
                 case ReceiveRunner::Next::stopped: return raise_stopped();
                 default: break;
             }
@@ -118,10 +113,9 @@ public:
 
     // The next heap, whenever it comes; null at the end of the stream.
     nb::object next_or_end() {
-        ReceivedHeap heap;
         for (;;) {
-            switch (take(heap)) {
-                case ReceiveRunner::Next::heap: return maker_.make(std::move(heap));
+            switch (find()) {
+                case ReceiveRunner::Next::heap: return make_next();
                 case ReceiveRunner::Next::stopped: return {};
                 default: wait(-1.0);
             }
@@ -154,33 +148,39 @@ public:
     }
 
 private:
-    // The next heap, if it is there. Many are taken from the ring at a time; but when somebody watches the file descriptor,
-    // which speaks of the ring, none may be anywhere else.
-    ReceiveRunner::Next take(ReceivedHeap &heap) {
-        if (taken_.empty()) {
-            std::vector<ReceivedHeap> heaps;
-            const ReceiveRunner::Next result = next(heaps, watched_ ? 1 : heaps_at_a_time);
-            if (result != ReceiveRunner::Next::heap) return result;
+    // Whether there is a heap for make_next. All that wait are taken from the ring at a time.
+    ReceiveRunner::Next find() {
+        if (used_ < taken_.size()) return ReceiveRunner::Next::heap;
+        std::vector<ReceivedHeap> heaps = std::exchange(taken_, {});
+        heaps.clear();
+        used_ = 0;
+        const ReceiveRunner::Next result = take(heaps);
+        // Another thread may have been here while the GIL was released.
+        if (taken_.empty())
+            taken_.swap(heaps);
+        else
             std::move(heaps.begin(), heaps.end(), std::back_inserter(taken_));
-        }
-        heap = std::move(taken_.front());
-        taken_.pop_front();
-        if (watched_) put_back();
-        return ReceiveRunner::Next::heap;
+        return result;
+    }
+
+    nb::object make_next() {
+        ReceivedHeap heap = std::move(taken_[used_++]);  // the garbage collector may run, and anybody's code with it
+        if (watched_ && used_ == taken_.size()) runner_->use_up();
+        return maker_.make(std::move(heap));
     }
 
     void put_back() {
-        std::vector<ReceivedHeap> heaps(std::make_move_iterator(taken_.begin()), std::make_move_iterator(taken_.end()));
+        runner_->put_back(std::span(taken_).subspan(used_));
         taken_.clear();
-        runner_->put_back(heaps);
+        used_ = 0;
     }
 
-    ReceiveRunner::Next next(std::vector<ReceivedHeap> &heaps, std::size_t most) {
+    ReceiveRunner::Next take(std::vector<ReceivedHeap> &heaps) {
         std::optional<Error> error;
         {
             const MaybeRelease released(python_inside_);
             try {
-                return runner_->next(heaps, most);
+                return runner_->next(heaps, std::numeric_limits<std::size_t>::max());
             } catch (const TransportException &exception) {
                 error = exception.error;
             }
@@ -211,8 +211,10 @@ private:
     bool python_inside_;
     // Of the reader that was added last: what messages about a broken one call it.
     std::string url_;
-    // Heaps that left the ring, and have yet to be made Python objects. Used with the GIL.
-    std::deque<ReceivedHeap> taken_;
+    // Heaps that left the ring, of which the first ones were made Python objects. Used with the GIL.
+    std::vector<ReceivedHeap> taken_;
+    std::size_t used_ = 0;
+    // Whether somebody has the file descriptor.
     bool watched_ = false;
 };
 
@@ -265,10 +267,7 @@ void bind_receiving(nb::module_ &m) {
                  config.explicit_start = explicit_start;
                  config.end_with_any = end_with_any;
                  std::shared_ptr<HeapAllocator> memory;
-                 if (allocator)
-                     memory = std::make_shared<PythonAllocator>(*allocator);
-                 else
-                     memory = {std::shared_ptr<void>(), &SegmentPool::shared()};
+                 if (allocator) memory = std::make_shared<PythonAllocator>(*allocator);
                  ::new (self) ReceiveSettings{config, bug_compat, std::move(memory), allocator.has_value()};
              },
              nb::kw_only(), arg("max_heaps"), arg("substreams"), arg("bug_compat"), arg("nontemporal"), arg("stop_on_stop_item"),

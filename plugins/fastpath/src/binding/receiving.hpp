@@ -17,6 +17,7 @@ namespace spead::python {
 struct ReceiveSettings {
     ReceiveConfig config;
     int bug_compat;
+    // Null for the library's own memory.
     std::shared_ptr<HeapAllocator> allocator;
     bool python_inside;
 };

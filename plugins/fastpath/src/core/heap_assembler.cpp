@@ -35,7 +35,11 @@ std::int64_t last_address(std::span<const std::uint64_t> pointers, unsigned heap
 }  // namespace
 
 HeapAssembler::HeapAssembler(const AssemblerConfig &config, std::shared_ptr<HeapAllocator> allocator)
-    : config_(config), allocator_(std::move(allocator)), substreams_(config.substreams) {}
+    : config_(config), allocator_(std::move(allocator)), substreams_(config.substreams) {
+    if (allocator_) return;
+    allocator_ = {std::shared_ptr<void>(), &SegmentPool::shared()};
+    carver_.emplace(SegmentPool::shared());
+}
 
 HeapAssembler::HeapAssembler(const AssemblerConfig &config, std::unique_ptr<ChunkPlacement> chunks)
     : config_(config), chunks_(std::move(chunks)), substreams_(config.substreams) {}
@@ -213,19 +217,17 @@ void HeapAssembler::begin(const Run &run, double now) {
         begin_in_chunk(run, now);
         return;
     }
-    const std::int64_t size = std::max(run.length, run.end);
     const bool whole = run.size() == run.length;
     SegmentRef memory;
     std::uint8_t *payload = whole ? adoptable(run) : nullptr;
     if (payload) {
         memory = SegmentRef::share(segment_);
     } else {
-        memory = allocator_->allocate(static_cast<std::size_t>(size));
+        memory = allocate(run, whole, payload);
         if (!memory) {
             reject(Rejection::no_memory, run.num_packets(), now);
             return;
         }
-        payload = memory.data();
         copy_payload(run, payload + run.start);
     }
     if (config_.sequential_heaps) finish_unsized(run.cnt);
@@ -247,7 +249,7 @@ void HeapAssembler::note(const Run &run, LiveHeap &live) {
 void HeapAssembler::deliver_whole(const Run &run, SegmentRef memory, std::uint8_t *payload, double now) {
     statistics_.packets += run.num_packets();
     pass_through(run, now);
-    ReceivedHeap heap;
+    ReceivedHeap &heap = out_->emplace_back();
     heap.cnt = run.cnt;
     heap.heap_address_bits = run.heap_address_bits;
     heap.length = run.length;
@@ -256,7 +258,7 @@ void HeapAssembler::deliver_whole(const Run &run, SegmentRef memory, std::uint8_
     heap.payload = payload;
     collect_pointers(run, heap.pointers);
     if (config_.keep_payload_ranges && run.size() > 0) heap.ranges.emplace_back(run.start, run.end);
-    deliver(std::move(heap), run.end);
+    deliver(heap, run.end);
 }
 
 // A heap of one run: if it has several packets, it takes a place in the table, though only for the time of this call.
@@ -321,6 +323,16 @@ bool HeapAssembler::grow(LiveHeap &live, std::int64_t size) {
     copy_bytes(memory.data(), live.memory.data(), static_cast<std::size_t>(live.end), CopyMethod::standard);
     live.memory = std::move(memory);
     return true;
+}
+
+// Memory for the heap that starts with `run`, and is `whole` with it; its payload begins at `payload`.
+SegmentRef HeapAssembler::allocate(const Run &run, bool whole, std::uint8_t *&payload) {
+    const auto size = static_cast<std::size_t>(std::max(run.length, run.end));
+    // Heaps that are not complete yet stay for an unknown time, and would keep others' memory as long.
+    if (whole && carver_ && size <= MemoryCarver::largest_piece) return carver_->carve(size, payload);
+    SegmentRef memory = allocator_->allocate(size);
+    if (memory) payload = memory.data();
+    return memory;
 }
 
 // The payload of `run` where it is, if that memory may be kept and lies in one piece.
@@ -495,7 +507,7 @@ void HeapAssembler::finish(LiveHeap &live) {
         statistics_.heaps++;
         return;
     }
-    ReceivedHeap heap;
+    ReceivedHeap &heap = out_->emplace_back();
     heap.cnt = live.cnt;
     heap.heap_address_bits = live.heap_address_bits;
     heap.length = live.length;
@@ -506,7 +518,7 @@ void HeapAssembler::finish(LiveHeap &live) {
     if (config_.keep_payload_ranges) heap.ranges = live.ranges.list();
     const std::int64_t end = live.end;
     forget(live);
-    deliver(std::move(heap), end);
+    deliver(heap, end);
 }
 
 void HeapAssembler::give_up(LiveHeap &live, std::uint64_t &counter) {
@@ -514,8 +526,9 @@ void HeapAssembler::give_up(LiveHeap &live, std::uint64_t &counter) {
     finish(live);
 }
 
-// `end` is one past the last byte that arrived: the length of a heap of which no packet said it.
-void HeapAssembler::deliver(ReceivedHeap &&heap, std::int64_t end) {
+// Complete what is said of a heap that leaves. `end` is one past the last byte that arrived: the length of a heap of which no
+// packet said it.
+void HeapAssembler::deliver(ReceivedHeap &heap, std::int64_t end) {
     statistics_.heaps++;
     const std::int64_t length = heap.length >= 0 ? heap.length : end;
     heap.complete = heap.received == length && last_address(heap.pointers.view(), heap.heap_address_bits) <= length;
@@ -526,7 +539,6 @@ void HeapAssembler::deliver(ReceivedHeap &&heap, std::int64_t end) {
         heap.memory = {};
         heap.payload = nullptr;
     }
-    out_->push_back(std::move(heap));
 }
 
 }  // namespace spead

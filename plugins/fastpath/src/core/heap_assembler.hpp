@@ -9,6 +9,7 @@
 #include <deque>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "copy.hpp"
 #include "decoded_packet.hpp"
 #include "heap_table.hpp"
+#include "memory_carver.hpp"
 #include "notices.hpp"
 #include "packet_header.hpp"
 #include "range_set.hpp"
@@ -44,8 +46,8 @@ struct AssemblerConfig {
 
 class HeapAssembler {
 public:
-    // `allocator` gives the heaps' memory.
-    HeapAssembler(const AssemblerConfig &config, std::shared_ptr<HeapAllocator> allocator);
+    // `allocator` gives the heaps' memory; by default, the pool of the process does.
+    explicit HeapAssembler(const AssemblerConfig &config, std::shared_ptr<HeapAllocator> allocator = nullptr);
     // Heaps go where `chunks` says, and never come out here. All must have a length.
     HeapAssembler(const AssemblerConfig &config, std::unique_ptr<ChunkPlacement> chunks);
     HeapAssembler(const HeapAssembler &) = delete;
@@ -147,6 +149,7 @@ private:
         return std::span(packets_).subspan(run.first, run.num_packets());
     }
     bool grow(LiveHeap &live, std::int64_t size);
+    SegmentRef allocate(const Run &run, bool whole, std::uint8_t *&payload);
     std::uint8_t *adoptable(const Run &run) const noexcept;
     void copy_payload(const Run &run, std::uint8_t *target) const noexcept;
     void collect_pointers(const Run &run, PointerList &pointers) const;
@@ -159,10 +162,12 @@ private:
     void forget(LiveHeap &live);
     void finish(LiveHeap &live);
     void give_up(LiveHeap &live, std::uint64_t &counter);
-    void deliver(ReceivedHeap &&heap, std::int64_t end);
+    void deliver(ReceivedHeap &heap, std::int64_t end);
 
     AssemblerConfig config_;
     std::shared_ptr<HeapAllocator> allocator_;
+    // For small heaps, if their memory need not come from an allocator of the user's.
+    std::optional<MemoryCarver> carver_;
     std::unique_ptr<ChunkPlacement> chunks_;
     HeapTable<LiveHeap> live_;
     std::vector<Substream> substreams_;

@@ -21,6 +21,7 @@ public:
     }
 
     Heap *find(std::uint64_t cnt) const noexcept {
+        if (size_ == 0) return nullptr;
         for (std::size_t at = home(cnt);; at = next(at)) {
             Heap *heap = places_[at];
             if (!heap || heap->cnt == cnt) return heap;

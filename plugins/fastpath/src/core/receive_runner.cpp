@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -12,6 +11,8 @@ namespace {
 
 // Batches taken in on behalf of one call that wants a heap, before it looks at its time limit again.
 constexpr int rounds = 1000;
+// Batches that a worker takes in before it looks at its other tasks again.
+constexpr int rounds_of_a_worker = 8;
 
 }  // namespace
 
@@ -28,30 +29,30 @@ ReceiveRunner::~ReceiveRunner() {
     tell(std::move(lock));
 }
 
-ReceiveRunner::Next ReceiveRunner::next(ReceivedHeap &heap) {
-    std::vector<ReceivedHeap> heaps;
-    const Next result = next(heaps, 1);
-    if (result == Next::heap) heap = std::move(heaps.front());
-    return result;
-}
-
 ReceiveRunner::Next ReceiveRunner::next(std::vector<ReceivedHeap> &heaps, std::size_t most) {
-    Next result = pop(heaps, most);
+    Next result = take(heaps, most);
     if (result == Next::empty && caller_drives_) {
         ReceiveLock lock(receive_mutex_);
         expire();
         drive(1);
         tell(std::move(lock));
-        result = pop(heaps, most);
+        result = take(heaps, most);
     }
     return result;
 }
 
-void ReceiveRunner::put_back(std::span<ReceivedHeap> heaps) {
-    if (heaps.empty()) return;
+void ReceiveRunner::use_up() {
     const std::lock_guard lock(ring_mutex_);
-    ring_.insert(ring_.begin(), std::make_move_iterator(heaps.begin()), std::make_move_iterator(heaps.end()));
-    if (listeners_ > 0 || exported_) ring_ready_.set();
+    if (ring_.empty() && !ended_) ring_ready_.clear();
+}
+
+void ReceiveRunner::put_back(std::span<ReceivedHeap> heaps) {
+    const std::lock_guard lock(ring_mutex_);
+    ring_.put_back(heaps);
+    if (ring_.empty() && !ended_)
+        ring_ready_.clear();
+    else if (listeners_ > 0 || exported_)
+        ring_ready_.set();
 }
 
 Waited ReceiveRunner::wait(double seconds) {
@@ -102,7 +103,7 @@ RingStatistics ReceiveRunner::ring_statistics() {
     return {.put = put_, .taken = put_ - waiting, .waiting = waiting, .peak = peak_, .full = worker_blocked_};
 }
 
-// For a worker: take in a batch, unless the ring is full.
+// For a worker: take in what is there, but not so much that others have to wait, and unless the ring is full.
 Wait ReceiveRunner::step(Reader &reader) noexcept {
     ReceiveLock lock(receive_mutex_);
     if (reader.ended) return Paused{};
@@ -111,7 +112,8 @@ Wait ReceiveRunner::step(Reader &reader) noexcept {
         tell(std::move(lock));
         return Paused{};
     }
-    receive(reader);
+    for (int round = 0; round < rounds_of_a_worker; round++)
+        if (!receive(reader) || reader.ended || ring_size() >= ring_heaps_) break;
     const Wait result = wait_for(reader);
     tell(std::move(lock));
     return result;
@@ -119,7 +121,7 @@ Wait ReceiveRunner::step(Reader &reader) noexcept {
 
 // ---------------------------------------------------------------------------------------------------------- the ring
 
-ReceiveRunner::Next ReceiveRunner::pop(std::vector<ReceivedHeap> &heaps, std::size_t most) {
+ReceiveRunner::Next ReceiveRunner::take(std::vector<ReceivedHeap> &heaps, std::size_t most) {
     std::vector<std::shared_ptr<Reader>> resumed;
     {
         const std::lock_guard lock(ring_mutex_);
@@ -129,11 +131,7 @@ ReceiveRunner::Next ReceiveRunner::pop(std::vector<ReceivedHeap> &heaps, std::si
             const Error error = *std::exchange(error_, std::nullopt);
             throw TransportException(error);
         }
-        for (; most > 0 && !ring_.empty(); most--) {
-            heaps.push_back(std::move(ring_.front()));
-            ring_.pop_front();
-        }
-        if (ring_.empty() && !ended_) ring_ready_.clear();
+        ring_.take(heaps, most);
         if (ring_.size() <= ring_heaps_ / 2) resumed.swap(paused_);
     }
     for (const auto &reader : resumed) reader->kick();
@@ -144,10 +142,9 @@ void ReceiveRunner::take_heaps() {
     if (contiguous_only_) std::erase_if(assembled_, [](const ReceivedHeap &heap) { return !heap.complete; });
     if (assembled_.empty()) return;
     const std::lock_guard lock(ring_mutex_);
-    for (ReceivedHeap &heap : assembled_) ring_.push_back(std::move(heap));
     put_ += assembled_.size();
+    ring_.push(assembled_);
     peak_ = std::max(peak_, ring_.size());
-    assembled_.clear();
     if (listeners_ > 0 || exported_) ring_ready_.set();
 }
 

@@ -8,13 +8,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "heap_ring.hpp"
 #include "readers.hpp"
 
 namespace spead {
@@ -49,11 +49,12 @@ public:
     ReceiveRunner(const ReceiveConfig &config, std::shared_ptr<HeapAllocator> allocator, Log log);
     ~ReceiveRunner() override;
 
-    // The next heap, if there is one; the callers' readers are driven until there is. Throws TransportException, once,
-    // if a reader broke.
-    Next next(ReceivedHeap &heap);
-    // Up to `most` heaps that are there: appended to `heaps`. As next otherwise.
+    // Up to `most` heaps: appended to `heaps`. If there is none, the callers' readers are driven until there is. Throws
+    // TransportException, once, if a reader broke. The file descriptor still speaks of heaps that were taken, until `use_up` or
+    // `put_back` is called.
     Next next(std::vector<ReceivedHeap> &heaps, std::size_t most);
+    // All heaps that were taken are used.
+    void use_up();
     // Heaps that were taken and not used are the next ones again.
     void put_back(std::span<ReceivedHeap> heaps);
     // Wait until `next` may have something to say; negative `seconds` wait for ever.
@@ -73,8 +74,8 @@ private:
     void broke(const Error &error) override;
     void ended_now() override;
 
-    Next pop(std::vector<ReceivedHeap> &heaps, std::size_t most);
     void catch_up();
+    Next take(std::vector<ReceivedHeap> &heaps, std::size_t most);
     void drive(std::size_t wanted);
     std::size_t ring_size();
     bool pause(Reader &reader);
@@ -84,7 +85,7 @@ private:
     const bool contiguous_only_;
 
     std::mutex ring_mutex_;
-    std::deque<ReceivedHeap> ring_;
+    HeapRing ring_;
     std::vector<std::shared_ptr<Reader>> paused_;
     std::optional<Error> error_;
     std::uint64_t put_ = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,24 +20,25 @@ public:
         if (size_ < few_.size()) {
             few_[size_] = pointer;
         } else {
-            if (size_ == few_.size()) many_.assign(few_.begin(), few_.end());
-            many_.push_back(pointer);
+            if (!many_) many_ = std::make_unique<std::vector<std::uint64_t>>(few_.begin(), few_.end());
+            many_->push_back(pointer);
         }
         size_++;
     }
     void clear() noexcept {
         size_ = 0;
-        many_.clear();
+        many_.reset();
     }
     std::size_t size() const noexcept { return size_; }
     std::span<const std::uint64_t> view() const noexcept {
-        return size_ <= few_.size() ? std::span(few_.data(), size_) : std::span<const std::uint64_t>(many_);
+        return many_ ? std::span<const std::uint64_t>(*many_) : std::span(few_.data(), size_);
     }
 
 private:
     std::array<std::uint64_t, 5> few_;
     std::size_t size_ = 0;
-    std::vector<std::uint64_t> many_;
+    // All of them if they are more than a few.
+    std::unique_ptr<std::vector<std::uint64_t>> many_;
 };
 
 // Bytes [first, second) of a heap's payload.

@@ -84,8 +84,8 @@ SegmentPool &SegmentPool::shared() {
     return pool;
 }
 
-SegmentRef SegmentPool::allocate(std::size_t size) {
-    if (size > largest) return {};
+spead_segment *SegmentPool::allocate(std::size_t size, std::size_t references) {
+    if (size > largest) return nullptr;
     const std::size_t number = shelf_of(size);
     Shelf &shelf = shelves_[number];
     Segment *segment = nullptr;
@@ -95,12 +95,12 @@ SegmentRef SegmentPool::allocate(std::size_t size) {
     }
     if (segment) {
         kept_.fetch_sub(capacity_of(number), std::memory_order_relaxed);
-        segment->references.store(1, std::memory_order_relaxed);
     } else if (!(segment = create(*this, number))) {
-        return {};
+        return nullptr;
     }
+    segment->references.store(references, std::memory_order_relaxed);
     segment->size = size;
-    return SegmentRef::take(segment);
+    return segment;
 }
 
 SegmentPool::Segment *SegmentPool::create(SegmentPool &pool, std::size_t shelf) {
@@ -113,12 +113,13 @@ SegmentPool::Segment *SegmentPool::create(SegmentPool &pool, std::size_t shelf) 
     auto *segment = ::new (data + capacity) Segment;
     segment->struct_size = sizeof(spead_segment);
     segment->data = data;
-    segment->retain = &SegmentPool::retain;
-    segment->release = &SegmentPool::release;
+    segment->retain = [](spead_segment *self) {
+        static_cast<Segment *>(self)->references.fetch_add(1, std::memory_order_relaxed);
+    };
+    segment->release = [](spead_segment *self) { release(self, 1); };
     segment->pool = &pool;
     segment->next = nullptr;
     segment->shelf = shelf;
-    segment->references.store(1, std::memory_order_relaxed);
     return segment;
 }
 
@@ -132,13 +133,9 @@ void SegmentPool::destroy(Segment *segment) noexcept {
         munmap(data, block_size(capacity));
 }
 
-void SegmentPool::retain(spead_segment *segment) noexcept {
-    static_cast<Segment *>(segment)->references.fetch_add(1, std::memory_order_relaxed);
-}
-
-void SegmentPool::release(spead_segment *segment) noexcept {
+void SegmentPool::release(spead_segment *segment, std::size_t references) noexcept {
     auto *own = static_cast<Segment *>(segment);
-    if (own->references.fetch_sub(1, std::memory_order_acq_rel) == 1) own->pool->put_back(own);
+    if (own->references.fetch_sub(references, std::memory_order_acq_rel) == references) own->pool->put_back(own);
 }
 
 void SegmentPool::put_back(Segment *segment) noexcept {

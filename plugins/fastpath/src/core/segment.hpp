@@ -69,7 +69,11 @@ public:
     SegmentPool(const SegmentPool &) = delete;
     SegmentPool &operator=(const SegmentPool &) = delete;
 
-    SegmentRef allocate(std::size_t size) override;
+    SegmentRef allocate(std::size_t size) override { return SegmentRef::take(allocate(size, 1)); }
+    // Several references to one segment, or null if there is no memory.
+    spead_segment *allocate(std::size_t size, std::size_t references);
+    // Give several references to a segment of a pool back.
+    static void release(spead_segment *segment, std::size_t references) noexcept;
     // Unused segments that are kept, in bytes.
     std::size_t kept() const noexcept { return kept_.load(std::memory_order_relaxed); }
 
@@ -84,8 +88,6 @@ private:
     };
     static constexpr std::size_t num_shelves = 4 * 64;
 
-    static void retain(spead_segment *segment) noexcept;
-    static void release(spead_segment *segment) noexcept;
     static Segment *create(SegmentPool &pool, std::size_t shelf);
     static void destroy(Segment *segment) noexcept;
     void put_back(Segment *segment) noexcept;
