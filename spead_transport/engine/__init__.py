@@ -8,7 +8,7 @@ from .selection import engine_names, get_engine
 __all__ = ["engine_names", "get_engine"]
 
 
-def _shortcuts() -> Shortcuts:
+def _shortcuts() -> Shortcuts | None:
     return get_engine().shortcuts()
 
 

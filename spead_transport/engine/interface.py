@@ -19,7 +19,7 @@ from ..errors import Stopped
 from ..protocol.batch import PacketBatch
 from ..protocol.outgoing import Heap as OutgoingHeap
 from ..protocol.received import Heap, IncompleteHeap
-from ..protocol.shortcuts import NoShortcuts, Shortcuts
+from ..protocol.shortcuts import Shortcuts
 from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
 from .chunks import ChunkRingCore, ChunkStreamConfig, PythonChunkRing
@@ -335,9 +335,9 @@ class Engine(ABC):
         end: EndPolicy,
     ) -> ReceiveRunner: ...
 
-    def shortcuts(self) -> Shortcuts:
-        """Shortcuts for an item group; by default there are none, and the work is done in Python."""
-        return NoShortcuts()
+    def shortcuts(self) -> Shortcuts | None:
+        """Shortcuts for an item group; ``None`` if the work is done in Python."""
+        return None
 
     def chunk_ring(self, maxsize: int) -> ChunkRingCore:
         """What is inside a ring of chunks that fits so many of them."""

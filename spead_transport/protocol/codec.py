@@ -164,7 +164,8 @@ class NativeCodec(Codec):
             if isinstance(value, str | bytes) and self._dtype == _CHARACTER and len(self.shape) == 1:
                 value = np.frombuffer(value.encode("ascii") if isinstance(value, str) else value, _CHARACTER)
             value = convert(value, self._dtype, casting)
-        self._check_shape(value.shape)
+        if value.shape != self.shape:
+            self._check_shape(value.shape)
         array = value if self._order == "C" else value.T
         if not array.flags.c_contiguous:
             array = np.ascontiguousarray(array)
@@ -172,7 +173,7 @@ class NativeCodec(Codec):
         return np.ndarray((nbytes,), _BYTE, array) if nbytes else _NO_BYTES
 
     def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> Any:
-        shape = self._shape_of(end - start)
+        shape: Any = self.shape if end - start == self.nbytes else self._shape_of(end - start)
         array: npt.NDArray[Any] = np.ndarray(shape, self._dtype, block, start, None, self._order)
         if self._booleans:
             array = _as_booleans(array)

@@ -53,7 +53,7 @@ class HeapGenerator:
         self._revision = -1
         #: Number of the heap in which a descriptor will be due.
         self._next_due: float = 0
-        self._sending = find_shortcuts()
+        self._shortcuts_to_send = find_shortcuts()
 
     def get_heap(self, descriptors: Which = "stale", data: Which = "stale") -> Heap:
         """A new heap, filled as by :meth:`add_to_heap`."""
@@ -90,8 +90,10 @@ class HeapGenerator:
             self._match_items()
         if descriptors == "all" or (descriptors == "stale" and self._num_heaps >= self._next_due):
             self._add_with_descriptors(heap, descriptors, data)
-        elif data != "none" and not self._sending.fill(heap, self._sent, data == "all"):
-            _fill(heap, self._sent, data == "all")
+        elif data != "none":
+            shortcuts = self._shortcuts_to_send
+            if shortcuts is None or not shortcuts.fill(heap, self._sent, data == "all"):
+                _fill(heap, self._sent, data == "all")
         self._num_heaps += 1
         return heap
 
@@ -131,8 +133,9 @@ class HeapGenerator:
             if descriptors == "all" or self._num_heaps >= self._due(sent):
                 heap.add_descriptor(sent.item)
                 described.append(sent)
-            if data != "none" and _has_value(sent, data == "all"):
-                heap.add_item(sent.item)
+            item = sent.item
+            if data != "none" and item.value is not None and (data == "all" or item.version > sent.version):
+                heap.add_item(item)
                 valued.append(sent)
         # Only now: if an item cannot be added, the caller has no heap to send.
         for sent in described:
@@ -143,16 +146,13 @@ class HeapGenerator:
 
 def _fill(heap: Heap, items: list[SentItem], everything: bool) -> None:
     """See :meth:`~spead_transport.protocol.shortcuts.Shortcuts.fill`."""
-    valued = [sent for sent in items if _has_value(sent, everything)]
-    for sent in valued:
-        heap.add_item(sent.item)
+    valued: list[SentItem] = []
+    for sent in items:
+        item = sent.item
+        if item.value is not None and (everything or item.version > sent.version):
+            heap.add_item(item)
+            valued.append(sent)
     _note(valued)
-
-
-def _has_value(sent: SentItem, everything: bool) -> bool:
-    """Whether the item has a value to send."""
-    item = sent.item
-    return item.value is not None and (everything or item.version > sent.version)
 
 
 def _note(valued: list[SentItem]) -> None:

@@ -15,6 +15,7 @@ from .casting import Casting
 from .codec import ByteOrder, check_order
 from .constants import DESCRIPTOR_ID, FIRST_AUTO_ID, LAST_RESERVED_ID
 from .descriptor import Descriptor, check_name
+from .flavour import Flavour
 from .item import Item
 from .located import located
 from .numpy_header import Order
@@ -30,6 +31,8 @@ _MOST_WARNINGS: Final = 1000
 _NO_BYTES: Final[Bytes] = np.zeros(0, np.uint8)
 #: The bytes of a descriptor and the flags of its flavour.
 _DescriptorKey: TypeAlias = tuple[bytes, int]
+#: Item pointers, size of the payload, flavour, whether the heap is complete, and the group's revision.
+_TableKey: TypeAlias = tuple[bytes, int, Flavour, bool, int]
 
 
 class ItemGroup:
@@ -50,7 +53,7 @@ class ItemGroup:
         #: Is another number whenever items were added or replaced.
         self.revision: int = 0
         self._table = _Table()
-        self._receiving = find_shortcuts()
+        self._shortcuts_to_receive = find_shortcuts()
 
     # ----------------------------------------------------------------------------------------------- definition
 
@@ -188,15 +191,19 @@ class ItemGroup:
             If a descriptor or a value is malformed, an item pointer points beyond the payload, or `new_order` is not
             a byte order.
         """
-        updated = self._receiving.update(self._by_id, self.revision, heap, new_order)
-        if updated is not None:
-            return updated
+        shortcuts = self._shortcuts_to_receive
+        if shortcuts is not None:
+            updated = shortcuts.update(self._by_id, self.revision, heap, new_order)
+            if updated is not None:
+                return updated
         check_order(new_order)
+        payload = heap.payload if isinstance(heap, Heap) else _NO_BYTES
+        flavour = heap.flavour
+        key = heap.pointers.tobytes(), len(payload), flavour, isinstance(heap, Heap), self.revision
         table = self._table
-        if not table.describes(heap, self.revision):
-            table = self._look_up(heap)
-        payload = _payload_of(heap)
-        address_bytes = heap.flavour.immediate_bytes
+        if table.key != key:
+            table = self._look_up(heap, key)
+        address_bytes = flavour.immediate_bytes
         values: list[Any] = []
         item: Item | None = None
         try:
@@ -210,14 +217,15 @@ class ItemGroup:
             item.value = value
         return table.by_name.copy()
 
-    def _look_up(self, heap: Heap | IncompleteHeap) -> _Table:
-        """Learn a heap's descriptors, and find its items."""
+    def _look_up(self, heap: Heap | IncompleteHeap, key: _TableKey) -> _Table:
+        """Learn a heap's descriptors, and find its items; keep the table if there are no descriptors."""
         addressed, immediate = heap.locate_items()
         has_descriptors = False
         for item_id, start, end in addressed:
             if item_id == DESCRIPTOR_ID:
                 has_descriptors = True
-                self._describe(_payload_of(heap)[start:end], heap)
+                assert isinstance(heap, Heap)  # others have no items in their payload
+                self._describe(heap.payload[start:end], heap)
         table = _Table()
         for item_id, start, end in addressed:
             item = self._by_id.get(item_id)
@@ -234,7 +242,7 @@ class ItemGroup:
         table.items = [item for item, _, _ in table.addressed] + [item for item, _ in table.immediate]
         table.by_name = {item.name: item for item in table.items}
         if not has_descriptors:
-            table.key = _key(heap, self.revision)
+            table.key = key
             self._table = table
         return table
 
@@ -280,25 +288,12 @@ class ItemGroup:
 class _Table:
     """Where the items are in a heap, and in those after it that have the same item pointers."""
 
-    #: What identifies the pointers; ``None`` if there are none yet.
-    key: tuple[object, ...] | None = None
+    key: _TableKey | None = None
     addressed: list[tuple[Item, int, int]] = attrs.field(factory=list)
     immediate: list[tuple[Item, int]] = attrs.field(factory=list)
     #: Those of both.
     items: list[Item] = attrs.field(factory=list)
     by_name: dict[str, Item] = attrs.field(factory=dict)
-
-    def describes(self, heap: Heap | IncompleteHeap, revision: int) -> bool:
-        """Whether this is the table of the items in `heap`, in a group of that revision."""
-        return self.key == _key(heap, revision)
-
-
-def _key(heap: Heap | IncompleteHeap, revision: int) -> tuple[object, ...]:
-    return heap.pointers.tobytes(), len(_payload_of(heap)), type(heap), heap.flavour, revision
-
-
-def _payload_of(heap: Heap | IncompleteHeap) -> Bytes:
-    return heap.payload if isinstance(heap, Heap) else _NO_BYTES
 
 
 def _without_value(descriptor: Descriptor) -> Item:

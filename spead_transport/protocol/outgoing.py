@@ -165,23 +165,20 @@ class Heap:
             # Behind everything else, where no other item starts, so that its pointer may arrive in any order.
             self.empty_items.append(len(self.words))
         else:
-            self._check_size(size)
-            word |= self.payload_size
+            start = self.payload_size
+            if start + size > self._flavour.address_mask:
+                raise ValueError(
+                    f"a heap of more than {self._flavour.address_mask} bytes is too large for flavour "
+                    f"SPEAD-64-{self._flavour.heap_address_bits}"
+                )
+            word |= start
             self.payload.append(value)
-            self.payload_size += size
+            self.payload_size = start + size
         self._add_word(word)
 
     def _add_word(self, word: int) -> None:
         self.words.append(word)
         self.prepared = None
-
-    def _check_size(self, size: int) -> None:
-        largest = self._flavour.address_mask
-        if self.payload_size + size > largest:
-            raise ValueError(
-                f"a heap of more than {largest} bytes is too large for flavour "
-                f"SPEAD-64-{self._flavour.heap_address_bits}"
-            )
 
 
 class PacketGenerator:

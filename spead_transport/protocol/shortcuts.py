@@ -17,7 +17,7 @@ from .outgoing import Heap
 from .received import Heap as ReceivedHeap
 from .received import IncompleteHeap
 
-__all__ = ["NoShortcuts", "SentItem", "Shortcuts", "find_shortcuts", "provide_shortcuts"]
+__all__ = ["SentItem", "Shortcuts", "find_shortcuts", "provide_shortcuts"]
 
 
 @attrs.define(eq=False)
@@ -81,27 +81,19 @@ class Shortcuts(Protocol):
         ...
 
 
-class NoShortcuts:
-    """Leaves everything to Python."""
-
-    def update(
-        self, items: Mapping[int, Item], revision: int, heap: ReceivedHeap | IncompleteHeap, new_order: ByteOrder
-    ) -> None:
-        return None
-
-    def fill(self, heap: Heap, sent: Sequence[SentItem], everything: bool) -> bool:
-        return False
+def _no_shortcuts() -> None:
+    return None
 
 
-_provider: Callable[[], Shortcuts] = NoShortcuts
+_provider: Callable[[], Shortcuts | None] = _no_shortcuts
 
 
-def provide_shortcuts(provider: Callable[[], Shortcuts]) -> None:
+def provide_shortcuts(provider: Callable[[], Shortcuts | None]) -> None:
     """From now on new item groups and heap generators use what `provider` makes."""
     global _provider
     _provider = provider
 
 
-def find_shortcuts() -> Shortcuts:
-    """Shortcuts for a new item group or heap generator."""
+def find_shortcuts() -> Shortcuts | None:
+    """Shortcuts for a new item group or heap generator; ``None`` if all is done in Python."""
     return _provider()

@@ -50,7 +50,7 @@ def _groups(flavour: Flavour | None = None) -> list[SendItemGroup]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(ENVIRONMENT_VARIABLE, engine)
             groups.append(SendItemGroup(flavour=flavour or wire.flavour()))
-    assert [type(group._sending).__name__ for group in groups] == ["NoShortcuts", "ItemShortcuts"]
+    assert [type(group._shortcuts_to_send).__name__ for group in groups] == ["NoneType", "ItemShortcuts"]
     return groups
 
 
