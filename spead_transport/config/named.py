@@ -106,8 +106,8 @@ class NamedStream:
         config: SendConfig | None = None,
         thread_pool: ThreadPool | None = None,
         engine: str | None = None,
-    ) -> send.asyncio.AsyncStream:
-        """Open it to send with asyncio; see :func:`spead_transport.open_sender`."""
+    ) -> send.asyncio.SenderOpening:
+        """Open it to send with asyncio; see :func:`spead_transport.send.asyncio.open_sender`."""
         return send.asyncio.open_sender(self.spec, config=config, thread_pool=thread_pool, engine=engine)
 
     def open_receiver(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from .._lazy import lazy_names
@@ -13,9 +14,9 @@ from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, St
 from ..engine.thread_pool import ThreadPool
 from ..errors import no_ibverbs
 from ..protocol.outgoing import Heap
-from ..transport import PacketSender
+from ..transport import PacketSender, open_sender_async
 from .ibverbs import UdpIbvConfig
-from .opening import SenderTarget, packet_sender
+from .opening import SenderTarget, handed_over, specify
 from .statistics import SenderStatistics, Tally
 from .stream import Stream
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from spead_transport_tcp.asyncio import TcpStream
     from spead_transport_udp.asyncio import UdpStream
 
-__all__ = ["AsyncStream", "InprocStream", "TcpStream", "UdpIbvStream", "UdpStream", "open_sender"]
+__all__ = ["AsyncStream", "InprocStream", "SenderOpening", "TcpStream", "UdpIbvStream", "UdpStream", "open_sender"]
 
 _SERIAL: Final = GroupMode.SERIAL
 
@@ -251,18 +252,66 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+class SenderOpening(Awaitable[AsyncStream], AbstractAsyncContextManager[AsyncStream]):
+    """A stream that is to be opened: ``await`` it, or enter it with ``async with``, which closes the stream, too.
+
+    Until then nothing is opened, and the event loop goes on while it is: a connection may take its time.
+    """
+
+    def __init__(self, open_stream: Callable[[], Coroutine[Any, Any, AsyncStream]]) -> None:
+        self._open_stream = open_stream
+        self._stream: AsyncStream | None = None
+
+    def __await__(self) -> Generator[Any, None, AsyncStream]:
+        return self._open_stream().__await__()
+
+    async def __aenter__(self) -> AsyncStream:
+        self._stream = await self._open_stream()
+        return await self._stream.__aenter__()
+
+    async def __aexit__(self, exc_type: object, *exc_info: object) -> None:
+        assert self._stream is not None
+        await self._stream.__aexit__(exc_type, *exc_info)
+
+
 def open_sender(
     target: SenderTarget,
     *,
     config: StreamConfig | None = None,
     thread_pool: ThreadPool | None = None,
     engine: str | None = None,
-) -> AsyncStream:
-    """Like :func:`spead_transport.send.open_sender`, for asyncio."""
-    with packet_sender(target) as (sender, settings):
-        return AsyncStream(
-            sender, settings.send_config(config), thread_pool=thread_pool, engine=engine or settings.engine or None
-        )
+) -> SenderOpening:
+    """Open a stream to send heaps with asyncio.
+
+    Parameters
+    ----------
+    target, config, thread_pool, engine
+        As for :func:`spead_transport.send.open_sender`.
+
+    Returns
+    -------
+    SenderOpening
+        What opens it: ``async with open_sender(url) as stream`` or ``stream = await open_sender(url)``. Errors of
+        the system, such as a refused connection, are raised there.
+
+    Raises
+    ------
+    ValueError
+        If the URL is malformed, or names an unknown transport or option.
+    """
+    specified, settings = specify(target)
+
+    async def open_stream() -> AsyncStream:
+        opened = specified if isinstance(specified, PacketSender) else await open_sender_async(specified)
+        with handed_over(opened) as sender:
+            return AsyncStream(
+                sender,
+                settings.send_config(config),
+                thread_pool=thread_pool,
+                engine=engine or settings.engine or None,
+            )
+
+    return SenderOpening(open_stream)
 
 
 if not TYPE_CHECKING:

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..engine.send_config import StreamConfig
 from ..engine.thread_pool import ThreadPool
 from ..settings import StreamSettings, Target, as_spec
-from ..transport import PacketSender
+from ..transport import PacketSender, Transport
 from ..transport import open_sender as open_transport
 from .stream import SyncStream
 
-__all__ = ["SenderTarget", "open_sender", "packet_sender"]
+__all__ = ["SenderTarget", "handed_over", "open_sender", "specify"]
 
 #: A URL, a configured transport, one with the settings of a stream, or an endpoint that is open already.
 SenderTarget: TypeAlias = Target | PacketSender
 
 
-@contextmanager
-def packet_sender(target: SenderTarget) -> Iterator[tuple[PacketSender, StreamSettings]]:
-    """The endpoint that `target` names, and the settings of a stream over it, which the caller makes inside.
+def specify(target: SenderTarget) -> tuple[Transport[Any] | PacketSender, StreamSettings]:
+    """What to open, or what is open already, and the settings of a stream over it.
 
-    If that fails the endpoint is closed.
+    Raises
+    ------
+    ValueError
+        If it is a URL that is malformed, or names an unknown transport or option.
     """
     if isinstance(target, PacketSender):
-        sender, settings = target, StreamSettings()
-    else:
-        spec = as_spec(target)
-        sender, settings = open_transport(spec.transport), spec.settings
+        return target, StreamSettings()
+    spec = as_spec(target)
+    return spec.transport, spec.settings
+
+
+@contextmanager
+def handed_over(sender: PacketSender) -> Iterator[PacketSender]:
+    """Give an endpoint to the stream that is made inside; if that fails the endpoint is closed."""
     with ExitStack() as undo:
         undo.callback(sender.close)
-        yield sender, settings
+        yield sender
         undo.pop_all()
 
 
@@ -66,7 +72,9 @@ def open_sender(
     TransportError
         If the system refuses to open the transport.
     """
-    with packet_sender(target) as (sender, settings):
+    specified, settings = specify(target)
+    opened = specified if isinstance(specified, PacketSender) else open_transport(specified)
+    with handed_over(opened) as sender:
         return SyncStream(
             sender, settings.send_config(config), thread_pool=thread_pool, engine=engine or settings.engine or None
         )

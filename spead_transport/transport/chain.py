@@ -19,7 +19,7 @@ from ..errors import TransportLookupError
 from .contract import ConfigT, PacketReceiver, PacketSender, Transport
 from .given import Given, Giver, assign, combine, part_name
 from .options import Options, TransportConfig, hide_secrets, join_url, split_url
-from .redirect import open_receiver, open_sender
+from .redirect import open_receiver, open_sender, open_sender_async
 from .registry import get_transport_class, known_schemes
 
 __all__ = [
@@ -48,7 +48,9 @@ class WrapperTransport(Transport[ConfigT]):
     Subclasses state the same class variables as every transport; their configuration class has no address. Their
     ``capabilities`` are those that they leave of a perfect transport; the endpoints state the true ones. In
     ``open_sender`` and ``open_receiver`` they open the inner transport with :meth:`open_inner_sender` and
-    :meth:`open_inner_receiver`, and put their own endpoint around it, which closes the inner one when it is closed.
+    :meth:`open_inner_receiver`, and put their own endpoint around it, which closes the inner one when it is closed;
+    in ``open_sender_async`` with :meth:`open_inner_sender_async`, so that an inner transport that has to wait does
+    not hold the event loop up.
 
     Parameters
     ----------
@@ -95,6 +97,10 @@ class WrapperTransport(Transport[ConfigT]):
             If the system refuses.
         """
         return open_sender(self.inner)
+
+    async def open_inner_sender_async(self) -> PacketSender:
+        """Like :meth:`open_inner_sender`, while the event loop goes on."""
+        return await open_sender_async(self.inner)
 
     def open_inner_receiver(self) -> PacketReceiver:
         """A receiving endpoint of the inner transport.

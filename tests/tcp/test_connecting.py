@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from spead_transport_tcp import TcpConfig, TcpReceiver, TcpSender, TcpTransport
 
+from spead_transport import send
 from spead_transport.errors import BrokenTransportError, EndOfStream, TransportError
 from spead_transport.testing.packets import bytes_of, make_batch
 from spead_transport.transport import Endpoint
@@ -285,3 +286,43 @@ def test_a_forgotten_sender_is_closed() -> None:
         with pytest.warns(ResourceWarning, match="never closed"):
             send_all(connect(receiver), BATCH)  # nothing else refers to it
         assert receive_to_end(receiver) == PACKETS
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "faults+tcp"])
+async def test_a_stream_that_is_opened_does_not_hold_the_event_loop_up(scheme: str) -> None:
+    with crowded_port() as port:
+        opening = asyncio.create_task(_enter(f"{scheme}://127.0.0.1:{port}?connect_timeout=20s"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not opening.done()
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+
+async def _enter(url: str) -> None:
+    async with send.asyncio.open_sender(url):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "faults+tcp"])
+async def test_both_ways_to_open_a_stream(scheme: str, engine: str) -> None:
+    with listen() as receiver:
+        url = f"{scheme}://{receiver.url.removeprefix('tcp://')}"
+        stream = await send.asyncio.open_sender(url, engine=engine)
+        assert await stream.async_send_heap(send.Heap(), 1) > 0
+        stream.close()
+    with listen() as receiver:
+        async with send.asyncio.open_sender(receiver.url, engine=engine) as stream:
+            assert await stream.async_send_heap(send.Heap(), 1) > 0
+
+
+async def test_what_is_wrong_is_told_when_it_is_known() -> None:
+    with pytest.raises(ValueError, match="speed"):
+        send.asyncio.open_sender("tcp://127.0.0.1:1?speed=1")
+    with closed_port() as port:
+        opening = send.asyncio.open_sender(f"tcp://127.0.0.1:{port}")  # nothing happens yet
+        with pytest.raises(TransportError, match="nobody listens there"):
+            await opening
+    with listen() as receiver, pytest.raises(ValueError, match="rust"):
+        await send.asyncio.open_sender(receiver.url, engine="rust")

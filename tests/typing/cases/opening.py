@@ -15,7 +15,7 @@ config = send.StreamConfig(rate=1e6)
 # What comes out.
 assert_type(spead.open_sender("inproc://x"), send.SyncStream)
 assert_type(spead.open_receiver("inproc://x", "udp://:8888"), recv.Stream)
-assert_type(send.asyncio.open_sender("inproc://x", config=config), send.asyncio.AsyncStream)
+assert_type(send.asyncio.open_sender("inproc://x", config=config), send.asyncio.SenderOpening)
 assert_type(recv.asyncio.open_receiver("inproc://x", end="any"), recv.asyncio.Stream)
 with spead.open_sender("inproc://x", thread_pool=spead.ThreadPool(2), engine="python") as sync_sender:
     assert_type(sync_sender, send.SyncStream)
@@ -27,7 +27,7 @@ streams = spead.load_config("streams.toml")
 assert_type(streams, Config)
 assert_type(streams["visibilities"], NamedStream)
 assert_type(streams["visibilities"].open_sender(), send.SyncStream)
-assert_type(streams["visibilities"].open_async_sender(), send.asyncio.AsyncStream)
+assert_type(streams["visibilities"].open_async_sender(), send.asyncio.SenderOpening)
 assert_type(streams["visibilities"].open_receiver(), recv.Stream)
 assert_type(streams["visibilities"].open_async_receiver(), recv.asyncio.Stream)
 streams[0]  # error
@@ -57,6 +57,8 @@ spead.open_sender("inproc://x", thread_pool=2)  # error
 async def main() -> None:
     async with send.asyncio.open_sender("inproc://x") as sender:
         assert_type(sender, send.asyncio.AsyncStream)
+    assert_type(await send.asyncio.open_sender("inproc://x"), send.asyncio.AsyncStream)
+    send.asyncio.open_sender("inproc://x").close()  # error
     async with recv.asyncio.open_receiver("inproc://x") as receiver:
         assert_type(receiver, recv.asyncio.Stream)
     async with spead.open_sender("inproc://x"):  # error

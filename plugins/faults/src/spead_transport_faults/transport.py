@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from spead_transport.transport import (
     Capabilities,
     Clock,
+    PacketSender,
     Transport,
     TransportConfig,
     WrapperTransport,
@@ -58,12 +59,17 @@ class FaultsTransport(WrapperTransport[FaultsConfig]):
         return f"{cls.scheme}+inproc://{uuid.uuid4()}"
 
     def open_sender(self) -> FaultySender:
-        inner = self.open_inner_sender()
-        return FaultySender(inner, self.config, log=self.log, clock=self._clock, url=self._url_around(inner.url))
+        return self._sender_around(self.open_inner_sender())
+
+    async def open_sender_async(self) -> FaultySender:
+        return self._sender_around(await self.open_inner_sender_async())
 
     def open_receiver(self) -> FaultyReceiver:
         inner = self.open_inner_receiver()
         return FaultyReceiver(inner, self.config, log=self.log, clock=self._clock, url=self._url_around(inner.url))
+
+    def _sender_around(self, inner: PacketSender) -> FaultySender:
+        return FaultySender(inner, self.config, log=self.log, clock=self._clock, url=self._url_around(inner.url))
 
     def _url_around(self, url: str) -> str:
         """This transport's URL, with the address that the system gave the inner endpoint."""

@@ -14,6 +14,7 @@ from spead_transport.transport import (
     Clock,
     Endpoint,
     Endpoints,
+    PacketSender,
     Transport,
     TransportConfig,
     WrapperTransport,
@@ -88,11 +89,10 @@ class RecordTransport(WrapperTransport[RecordConfig]):
         return f"{cls.scheme}+inproc://{uuid.uuid4()}?file=/dev/null"
 
     def open_sender(self) -> RecordingSender:
-        with ExitStack() as undo:
-            inner = undo.enter_context(self.open_inner_sender())
-            recorder = self._recorder(inner.url, inner.num_destinations)
-            undo.pop_all()
-        return RecordingSender(inner, recorder, self._around(inner.url).url)
+        return self._sender_around(self.open_inner_sender())
+
+    async def open_sender_async(self) -> RecordingSender:
+        return self._sender_around(await self.open_inner_sender_async())
 
     def open_receiver(self) -> RecordingReceiver:
         with ExitStack() as undo:
@@ -100,6 +100,13 @@ class RecordTransport(WrapperTransport[RecordConfig]):
             recorder = self._recorder(inner.url, 1)
             undo.pop_all()
         return RecordingReceiver(inner, recorder, self._around(inner.url).url)
+
+    def _sender_around(self, inner: PacketSender) -> RecordingSender:
+        with ExitStack() as undo:
+            undo.enter_context(inner)
+            recorder = self._recorder(inner.url, inner.num_destinations)
+            undo.pop_all()
+        return RecordingSender(inner, recorder, self._around(inner.url).url)
 
     def _around(self, url: str) -> RecordTransport:
         """This transport, with the address that the system gave the inner endpoint."""
