@@ -114,5 +114,5 @@ def _interleave(heaps: Sequence[_Paced], turns: int) -> Iterator[_Paced]:
     changes = (np.diff(destinations[owner]) != 0) | (np.diff(rates[owner]) != 0)
     joined = PacketBatch.concatenate(batch for batch, _ in heaps)
     for part in np.split(order, np.flatnonzero(changes) + 1):
-        batch, rate = heaps[whose[part[0]]]
+        batch, rate = heaps[int(whose[part[0]])]
         yield attrs.evolve(joined.take(part), destination=batch.destination), rate
