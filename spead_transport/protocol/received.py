@@ -32,21 +32,19 @@ class RawItem(np.ndarray[Any, np.dtype[np.uint8]]):
     """
 
     #: Item id.
-    id: int
+    id: int = 0
     #: Whether the value was in the item pointer.
-    is_immediate: bool
+    is_immediate: bool = False
     #: The value that was in the item pointer; 0 if the item is not immediate.
-    immediate_value: int
+    immediate_value: int = 0
 
     if TYPE_CHECKING:  # NumPy's types say so from Python 3.12 on only
 
         def __buffer__(self, flags: int, /) -> memoryview: ...
 
     def __array_finalize__(self, obj: object, /) -> None:
-        # Slices and copies are still bytes of the same item.
-        self.id = getattr(obj, "id", 0)
-        self.is_immediate = getattr(obj, "is_immediate", False)
-        self.immediate_value = getattr(obj, "immediate_value", 0)
+        if isinstance(obj, RawItem):  # slices and copies are still bytes of the same item
+            self.__dict__.update(obj.__dict__)
 
     @classmethod
     def _addressed(cls, item_id: int, data: Bytes) -> RawItem:

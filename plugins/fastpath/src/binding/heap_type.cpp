@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "heap_items.hpp"
 #include "memory_carver.hpp"
 #include "numpy_api.hpp"
 #include "python_objects.hpp"
@@ -185,12 +186,18 @@ void define_heap_type(nb::module_ &module) {
         {"payload", get_payload, set_payload, nullptr, nullptr},
         {nullptr, nullptr, nullptr, nullptr, nullptr},
     };
+    static PyMethodDef methods[] = {
+        {"locate_items", locate_items, METH_NOARGS, nullptr},
+        {"get_items", get_items, METH_NOARGS, nullptr},
+        {nullptr, nullptr, 0, nullptr},
+    };
     PyType_Slot slots[] = {
         {Py_tp_alloc, reinterpret_cast<void *>(heap_alloc)},
         {Py_tp_dealloc, reinterpret_cast<void *>(heap_dealloc)},
         {Py_tp_traverse, reinterpret_cast<void *>(heap_traverse)},
         {Py_tp_clear, reinterpret_cast<void *>(heap_clear)},
         {Py_tp_getset, attributes},
+        {Py_tp_methods, methods},
         {0, nullptr},
     };
     PyType_Spec spec{"spead_transport_fastpath._native.Heap", static_cast<int>(pending_offset + sizeof(Pending)), 0,

@@ -33,6 +33,7 @@ Names::Names()
       item(attribute("spead_transport.protocol.item", "Item")),
       sent_item(attribute("spead_transport.protocol.shortcuts", "SentItem")),
       incomplete_heap(attribute("spead_transport.protocol.received", "IncompleteHeap")),
+      raw_item(attribute("spead_transport.protocol.received", "RawItem")),
       flavour(attribute("spead_transport.protocol.flavour", "Flavour")),
       packet_batch(attribute("spead_transport.protocol.batch", "PacketBatch")),
       obtain(attribute("spead_transport.engine.memory", "obtain")),

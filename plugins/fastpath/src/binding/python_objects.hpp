@@ -26,6 +26,7 @@ struct Names {
     nb::object item;
     nb::object sent_item;
     nb::object incomplete_heap;
+    nb::object raw_item;
     nb::object flavour;
     nb::object packet_batch;
     nb::object obtain;
@@ -59,6 +60,13 @@ void load_names();
         if (!value) nb::raise_python_error();                                               \
         return nb::steal(value);                                                            \
     }(object))
+
+// Likewise.
+#define SPEAD_SET_ATTRIBUTE(object, name, value)                                                    \
+    ([](nb::handle of, nb::handle new_value) {                                                      \
+        static PyObject *const interned = PyUnicode_InternFromString(name);                         \
+        if (PyObject_SetAttr(of.ptr(), interned, new_value.ptr()) < 0) nb::raise_python_error();    \
+    }(object, value))
 
 // Where the instances of a Python class (and of those derived from it) keep the attribute `name`, which must be in its
 // __slots__; throws std::runtime_error otherwise.
