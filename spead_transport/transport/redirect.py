@@ -26,7 +26,16 @@ from .options import TransportConfig
 from .readiness import Readiness
 from .registry import get_transport_class
 
-__all__ = ["REDIRECT_VARIABLE", "Redirection", "open_receiver", "open_sender", "open_sender_async", "redirected"]
+__all__ = [
+    "REDIRECT_VARIABLE",
+    "RedirectedReceiver",
+    "RedirectedSender",
+    "Redirection",
+    "open_receiver",
+    "open_sender",
+    "open_sender_async",
+    "redirected",
+]
 
 #: Environment variable that holds the rules of a redirection for the whole process.
 REDIRECT_VARIABLE: Final = "SPEAD_TRANSPORT_REDIRECT"
@@ -188,7 +197,7 @@ def open_sender(transport: Transport[Any]) -> PacketSender:
         If a redirection is malformed or impossible.
     """
     target = _replacement(transport, sending=True)
-    return transport.open_sender() if target is None else _RedirectedSender(target.open_sender())
+    return transport.open_sender() if target is None else RedirectedSender(target.open_sender())
 
 
 async def open_sender_async(transport: Transport[Any]) -> PacketSender:
@@ -196,7 +205,7 @@ async def open_sender_async(transport: Transport[Any]) -> PacketSender:
     target = _replacement(transport, sending=True)
     if target is None:
         return await transport.open_sender_async()
-    return _RedirectedSender(await target.open_sender_async())
+    return RedirectedSender(await target.open_sender_async())
 
 
 def open_receiver(transport: Transport[Any]) -> PacketReceiver:
@@ -215,7 +224,7 @@ def open_receiver(transport: Transport[Any]) -> PacketReceiver:
         # Where the ends of senders go unnoticed, as on a network, a sender that stays keeps the end from coming.
         keeper = None if transport.capabilities.signals_end else undo.enter_context(target.open_sender())
         undo.pop_all()
-    return _RedirectedReceiver(receiver, keeper)
+    return RedirectedReceiver(receiver, keeper)
 
 
 def _replacement(transport: Transport[Any], *, sending: bool) -> _AnyTransport | None:
@@ -231,12 +240,17 @@ def _from_environment() -> Sequence[Redirection]:
     return [Redirection(text, f"{REDIRECT_VARIABLE}={text}")] if text else []
 
 
-class _RedirectedSender(PacketSender):
+class RedirectedSender(PacketSender):
     """Another transport's sender, on which streams do not keep their rates: the network is only simulated."""
 
     def __init__(self, inner: PacketSender) -> None:
         super().__init__(inner.url, attrs.evolve(inner.capabilities, keeps_rate=False))
         self._inner = inner
+
+    @property
+    def inner(self) -> PacketSender:
+        """The sender that is really there."""
+        return self._inner
 
     @property
     def writable(self) -> Readiness:
@@ -254,13 +268,18 @@ class _RedirectedSender(PacketSender):
         self._inner.close()
 
 
-class _RedirectedReceiver(PacketReceiver):
+class RedirectedReceiver(PacketReceiver):
     """Another transport's receiver, and a sender that keeps it from ending."""
 
     def __init__(self, inner: PacketReceiver, keeper: PacketSender | None) -> None:
         super().__init__(inner.url, attrs.evolve(inner.capabilities, signals_end=keeper is None))
         self._inner = inner
         self._keeper = keeper
+
+    @property
+    def inner(self) -> PacketReceiver:
+        """The receiver that is really there."""
+        return self._inner
 
     @property
     def readable(self) -> Readiness:

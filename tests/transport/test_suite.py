@@ -19,10 +19,18 @@ from spead_transport.errors import EndOfStream, TransportError
 from spead_transport.protocol import batch as batch_module
 from spead_transport.testing import ConformanceError, TransportUnderTest, checks_for, endpoint_checks, packet_checks
 from spead_transport.testing import packets as packet_tools
-from spead_transport.transport import Capabilities, EventReadiness, PacketBatch, contract, options, readiness
+from spead_transport.transport import (
+    Capabilities,
+    EventReadiness,
+    FdSetReadiness,
+    PacketBatch,
+    contract,
+    options,
+    readiness,
+)
 
 T = TypeVar("T")
-Part = type[InprocSender] | type[InprocReceiver] | type[EventReadiness]
+Part = type[InprocSender] | type[InprocReceiver] | type[FdSetReadiness]
 
 _MODULES: Final = (endpoint_checks, packet_checks)
 _CAPABILITIES: Final = InprocTransport.capabilities
@@ -40,7 +48,7 @@ class Broken(InprocTransport):
 
     sender: ClassVar[type[InprocSender]] = InprocSender
     receiver: ClassVar[type[InprocReceiver]] = InprocReceiver
-    readiness: ClassVar[type[EventReadiness]] = EventReadiness
+    readiness: ClassVar[type[FdSetReadiness]] = FdSetReadiness
     settings: ClassVar[str] = ""
 
     @classmethod
@@ -69,7 +77,7 @@ def breaks(
     """Decorator for a bad transport, or a bad part of one: these checks must find what is wrong with it."""
 
     def note(bad: type[T]) -> type[T]:
-        kinds = {"sender": InprocSender, "receiver": InprocReceiver, "readiness": EventReadiness}
+        kinds = {"sender": InprocSender, "receiver": InprocReceiver, "readiness": FdSetReadiness}
         parts: dict[str, Any] = {kind: bad for kind, base in kinds.items() if issubclass(bad, base)}
         base = bad if issubclass(bad, Broken) else Broken
         made = type(bad.__name__, (base,), parts | {"settings": settings, "capabilities": capabilities})
@@ -186,8 +194,8 @@ class DoesNotKnowItsUrl(InprocReceiver):
 @breaks("readiness_is_one_object")
 class NewReadinessEachTime(InprocReceiver):
     @property
-    def readable(self) -> EventReadiness:
-        return EventReadiness()
+    def readable(self) -> FdSetReadiness:
+        return FdSetReadiness()
 
 
 @breaks("readiness_settles_when_there_is_nothing")
@@ -199,24 +207,27 @@ class AlwaysReady(InprocReceiver):
 
 
 @breaks("readiness_is_never_late")
-class NeverReady(EventReadiness):
+class NeverReady(FdSetReadiness):
     def set(self) -> None:
         pass
 
 
-class Deaf(NeverReady):
+class Deaf(EventReadiness):
+    def set(self) -> None:
+        pass
+
     def wake(self) -> None:
         pass
 
 
 @breaks("wake_ends_a_wait")
-class CannotBeWoken(EventReadiness):
+class CannotBeWoken(FdSetReadiness):
     def wake(self) -> None:
         pass
 
 
 @breaks("asyncio_can_wait")
-class DoesNotWait(EventReadiness):
+class DoesNotWait(FdSetReadiness):
     async def wait_async(self) -> None:
         pass
 
@@ -241,7 +252,7 @@ class SilentWhenClosed(InprocReceiver):
 @breaks("closing_wakes_who_waits_for_packets", "closing_wakes_who_waits_in_an_event_loop")
 class LetsWaitersSleep(InprocReceiver):
     def _release_resources(self) -> None:
-        kept, self._readable = self._readable, EventReadiness()
+        kept, self._readable = self._readable, FdSetReadiness()
         super()._release_resources()
         self._readable = kept
 

@@ -64,7 +64,7 @@ Sender queue_sender(const std::shared_ptr<PacketQueue> &queue) {
 }
 
 Receiver queue_receiver(const std::shared_ptr<PacketQueue> &queue) {
-    return as_receiver(std::make_shared<QueueReceiver>(std::vector{queue}));
+    return as_receiver(std::make_shared<QueueReceiver>(std::vector{std::make_shared<QueueReader>(queue)}));
 }
 
 FileDescriptor udp_socket(SocketAddress &address) {
@@ -92,6 +92,37 @@ TEST(a_large_heap_is_adopted_from_the_queue) {
     CHECK_EQUAL(heap.memory.size(), payload.size());
     queue->stop();
     wait_for_end(*receiver);
+}
+
+TEST(with_fan_out_each_receiver_gets_all_packets) {
+    const auto queue = std::make_shared<PacketQueue>(true);
+    const Bytes payload = numbered_bytes(100'000);
+    auto sender = make_sender(queue_sender(queue));
+    send_now(*sender, {heap_of(1, payload)});  // for the first one alone
+    std::vector<std::shared_ptr<ReceiveRunner>> receivers;
+    for (int i = 0; i < 3; i++) {
+        receivers.push_back(make_receiver());
+        receivers.back()->add_reader(queue_receiver(queue), nullptr);
+    }
+    CHECK_EQUAL(wait_for_heap(*receivers[0]).cnt, 1u);
+    send_now(*sender, {heap_of(2, payload)});
+    const QueueStatistics statistics = queue->statistics();
+    CHECK_EQUAL(statistics.waiting.packets, 3 * (statistics.in.packets - statistics.out.packets));
+    receivers[1]->stop();
+    CHECK_EQUAL(queue->statistics().discarded.packets, 0u);  // stopping takes what waits
+    send_now(*sender, {heap_of(3, payload)});
+    for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) {
+        std::vector<ReceivedHeap> heaps;
+        for (const std::uint64_t cnt : {2u, 3u}) {
+            heaps.push_back(wait_for_heap(*receivers[i]));
+            CHECK_EQUAL(heaps.back().cnt, cnt);
+            // Nobody may change what others look at.
+            heaps.back().payload[0]++;
+        }
+        CHECK_EQUAL(heaps[0].payload[0], static_cast<std::uint8_t>(payload[0] + 1));
+    }
+    queue->stop();
+    for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) wait_for_end(*receivers[i]);
 }
 
 TEST(heaps_that_are_put_back_come_again) {

@@ -107,7 +107,7 @@ nb::object batch_to_python(const OwnedBatch &batch) {
     const auto whole = [](const SegmentRef &segment) { return array_over(segment, segment.data(), segment.size()); };
     const nb::tuple bodies = batch.bodies() ? nb::make_tuple(whole(batch.bodies())) : nb::make_tuple();
     return Names::get().packet_batch(whole(batch.records()), array_from(columns[0]), array_from(columns[1]), bodies,
-                                     array_from(columns[2]), array_from(columns[3]), nb::arg("adoptable") = true);
+                                     array_from(columns[2]), array_from(columns[3]), nb::arg("adoptable") = !batch.shared());
 }
 
 BatchView::BatchView(nb::object batch) : batch_(std::move(batch)) {

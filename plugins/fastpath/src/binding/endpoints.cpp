@@ -4,8 +4,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -122,22 +122,25 @@ void bind_endpoints(nb::module_ &m) {
     const auto to_batch = [](const std::optional<OwnedBatch> &batch) {
         return batch ? batch_to_python(*batch) : nb::none();
     };
-    nb::class_<QueueReader>(m, "QueueReader").def("fileno", &QueueReader::fileno).def("pop", [to_batch](QueueReader &self) {
-        return to_batch(self.pop());
-    });
+    nb::class_<ReaderHandle>(m, "QueueReader")
+        .def("fileno", [](const ReaderHandle &self) { return self.reader->fileno(); })
+        .def("pop", [to_batch](const ReaderHandle &self) { return to_batch(self.reader->pop()); });
     nb::class_<QueueHandle>(m, "PacketQueue")
-        .def(nb::init<>())
+        .def("__init__", [](QueueHandle *self, bool fanout) { new (self) QueueHandle{std::make_shared<PacketQueue>(fanout)}; },
+             arg("fanout"))
         .def("push", [](const QueueHandle &self, nb::object batch) {
             const BatchView view(std::move(batch));
             self.queue->push(OwnedBatch(view.view(), view.view().num_packets));
         }, arg("batch"))
-        .def("reader", [](const QueueHandle &self) { return std::make_unique<QueueReader>(self.queue); })
+        .def("reader", [](const QueueHandle &self) { return ReaderHandle{std::make_shared<QueueReader>(self.queue)}; })
         .def("stop", [](const QueueHandle &self) { self.queue->stop(); })
         .def("set_ending", [](const QueueHandle &self, bool ending) { self.queue->set_ending(ending); }, arg("ending"))
         .def_prop_ro("stopped", [](const QueueHandle &self) { return self.queue->stopped(); })
         .def("tallies", [](const QueueHandle &self) {
             const QueueStatistics s = self.queue->statistics();
-            return nb::make_tuple(s.in.packets, s.in.bytes, s.out.packets, s.out.bytes, s.peak.packets, s.peak.bytes);
+            std::vector<std::pair<std::uint64_t, std::uint64_t>> tallies;
+            for (const Tally &tally : {s.in, s.out, s.waiting, s.peak, s.discarded}) tallies.emplace_back(tally.packets, tally.bytes);
+            return tallies;
         });
 
     nb::class_<StoreHandle>(m, "PacketStore").def(nb::init<>()).def("value", &StoreHandle::value);
@@ -192,10 +195,12 @@ void bind_endpoints(nb::module_ &m) {
         .def_static("from_python", [](nb::object face) {
             return ReceiverHandle{as_receiver(std::make_shared<PythonReceiver>(face)), url_of(face), true};
         }, arg("face"))
-        .def_static("from_queues", [](nb::object face, const std::vector<const QueueHandle *> &queues) {
-            auto receiver = std::make_shared<QueueReceiver>(shared_queues(queues));
+        .def_static("from_readers", [](nb::object face, const std::vector<const ReaderHandle *> &handles) {
+            std::vector<std::shared_ptr<QueueReader>> readers;
+            for (const ReaderHandle *handle : handles) readers.push_back(handle->reader);
+            auto receiver = std::make_shared<QueueReceiver>(std::move(readers));
             return ReceiverHandle{as_receiver(std::move(receiver), closing(face)), url_of(face), false};
-        }, arg("face"), arg("queues"))
+        }, arg("face"), arg("readers"))
         .def_static("from_memory", [](nb::object face, nb::object buffer) {
             const spead_slice memory = memory_of(buffer);
             auto receiver = std::make_shared<MemoryReceiver>(static_cast<const std::uint8_t *>(memory.data), memory.size,

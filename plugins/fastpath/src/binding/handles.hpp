@@ -35,7 +35,10 @@ struct ReceiverHandle {
 
 // Shared with threads, which must not have to get the GIL to let go of it.
 struct QueueHandle {
-    std::shared_ptr<PacketQueue> queue = std::make_shared<PacketQueue>();
+    std::shared_ptr<PacketQueue> queue;
+};
+struct ReaderHandle {
+    std::shared_ptr<QueueReader> reader;
 };
 
 // What a sender left in memory.

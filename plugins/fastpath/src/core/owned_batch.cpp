@@ -47,7 +47,7 @@ OwnedBatch::OwnedBatch(const spead_batch &batch, std::size_t count) : num_packet
 }
 
 spead_batch OwnedBatch::view() const noexcept {
-    return {sizeof(spead_batch), reinterpret_cast<const spead_packet *>(records_.data()), num_packets_, 0, bodies_.get()};
+    return {sizeof(spead_batch), reinterpret_cast<const spead_packet *>(records_.data()), num_packets_, 0, shared_ ? nullptr : bodies_.get()};
 }
 
 }  // namespace spead

@@ -20,6 +20,9 @@ public:
     std::size_t num_packets() const noexcept { return num_packets_; }
     std::size_t num_bytes() const noexcept { return num_bytes_; }
     spead_batch view() const noexcept;
+    // Copies of this object are used by others: they must not keep the payload for good, nor write to it.
+    void share() noexcept { shared_ = true; }
+    bool shared() const noexcept { return shared_; }
     // The segment that holds all first slices, and the one that holds all others (empty if there are none).
     const SegmentRef &records() const noexcept { return records_; }
     const SegmentRef &bodies() const noexcept { return bodies_; }
@@ -31,6 +34,7 @@ private:
     SegmentRef bodies_;
     std::size_t num_packets_ = 0;
     std::size_t num_bytes_ = 0;
+    bool shared_ = false;
 };
 
 }  // namespace spead

@@ -11,35 +11,32 @@ void PacketQueue::push(OwnedBatch batch) {
     const std::lock_guard lock(mutex_);
     if (stopped_) fail(ErrorKind::refused, ECANCELED, "the queue was stopped");
     statistics_.in.add(batch);
-    batches_.push_back(std::move(batch));
+    if (lanes_.size() > 1) batch.share();
+    for (Lane &lane : lanes_) {
+        lane.batches.push_back(&lane == &lanes_.back() ? std::move(batch) : batch);
+        statistics_.waiting.add(lane.batches.back());
+        for (Event *reader : lane.readers) reader->set();
+    }
     Tally &peak = statistics_.peak;
-    peak.packets = std::max(peak.packets, statistics_.in.packets - statistics_.out.packets);
-    peak.bytes = std::max(peak.bytes, statistics_.in.bytes - statistics_.out.bytes);
-    for (Event *reader : readers_) reader->set();
+    peak.packets = std::max(peak.packets, statistics_.waiting.packets);
+    peak.bytes = std::max(peak.bytes, statistics_.waiting.bytes);
 }
 
-std::optional<OwnedBatch> PacketQueue::pop() {
+std::optional<OwnedBatch> PacketQueue::pop(Lane &lane, Event &readable) {
     const std::lock_guard lock(mutex_);
-    return take();
-}
-
-std::optional<OwnedBatch> PacketQueue::pop_or_clear(Event &readable) {
-    const std::lock_guard lock(mutex_);
-    std::optional<OwnedBatch> batch = take();
-    if (!batch) readable.clear();
-    return batch;
-}
-
-std::optional<OwnedBatch> PacketQueue::take() {
-    if (batches_.empty()) {
-        if (!stopped_ && !ending_) return std::nullopt;
+    if (lane.batches.empty()) {
+        if (!stopped_ && !ending_) {
+            readable.clear();
+            return std::nullopt;
+        }
         stopped_ = true;
         wake_all();
         fail(ErrorKind::end_of_stream, 0, "the queue was stopped");
     }
-    OwnedBatch batch = std::move(batches_.front());
-    batches_.pop_front();
+    OwnedBatch batch = std::move(lane.batches.front());
+    lane.batches.pop_front();
     statistics_.out.add(batch);
+    statistics_.waiting.remove(batch);
     return batch;
 }
 
@@ -65,19 +62,38 @@ QueueStatistics PacketQueue::statistics() const noexcept {
     return statistics_;
 }
 
-void PacketQueue::subscribe(Event &readable) {
+PacketQueue::Lane &PacketQueue::subscribe(Event &readable) {
     const std::lock_guard lock(mutex_);
-    readers_.push_back(&readable);
-    if (!batches_.empty() || stopped_ || ending_) readable.set();
+    const bool own = fanout_ && !lanes_.front().readers.empty();
+    Lane &lane = own ? lanes_.emplace_back() : lanes_.front();
+    lane.readers.push_back(&readable);
+    if (!lane.batches.empty() || stopped_ || ending_) readable.set();
+    return lane;
 }
 
-void PacketQueue::unsubscribe(Event &readable) noexcept {
+void PacketQueue::unsubscribe(Lane &lane, Event &readable) noexcept {
     const std::lock_guard lock(mutex_);
-    std::erase(readers_, &readable);
+    std::erase(lane.readers, &readable);
+    if (!fanout_) return;
+    for (const OwnedBatch &batch : lane.batches) {
+        statistics_.discarded.add(batch);
+        statistics_.waiting.remove(batch);
+    }
+    if (lanes_.size() == 1)
+        lane.batches.clear();
+    else
+        lanes_.remove_if([&](const Lane &other) { return &other == &lane; });
 }
 
 void PacketQueue::wake_all() noexcept {
-    for (Event *reader : readers_) reader->set();
+    for (const Lane &lane : lanes_)
+        for (Event *reader : lane.readers) reader->set();
+}
+
+void QueueReader::close() noexcept {
+    if (!lane_) return;
+    queue_->unsubscribe(*std::exchange(lane_, nullptr), readable_);
+    readable_.set();
 }
 
 QueueSender::QueueSender(std::vector<std::shared_ptr<PacketQueue>> queues)
@@ -93,36 +109,26 @@ std::size_t QueueSender::try_send(const spead_batch &batch) {
     return batch.num_packets;
 }
 
-QueueReceiver::QueueReceiver(std::vector<std::shared_ptr<PacketQueue>> queues) : queues_(std::move(queues)) {
-    for (const auto &queue : queues_) queue->subscribe(readable_);
-}
-
-QueueReceiver::~QueueReceiver() { unsubscribe(); }
-
-void QueueReceiver::unsubscribe() noexcept {
-    if (!std::exchange(subscribed_, false)) return;
-    for (const auto &queue : queues_) queue->unsubscribe(readable_);
+QueueReceiver::QueueReceiver(std::vector<std::shared_ptr<QueueReader>> readers) : readers_(std::move(readers)) {
+    if (readers_.size() == 1) return;
+    poller_.emplace();
+    for (const auto &reader : readers_) poller_->add(reader->fileno());
 }
 
 std::size_t QueueReceiver::try_recv(std::size_t, spead_batch &batch) {
     current_ = {};
-    const bool single = queues_.size() == 1;
-    // With several queues: clear first and look afterwards, for what comes in between sets it again.
-    if (!single) readable_.clear();
     std::size_t ended = 0;
-    for (std::size_t i = 0; i < queues_.size(); i++) {
-        PacketQueue &queue = *queues_[turn_];
-        turn_ = turn_ + 1 == queues_.size() ? 0 : turn_ + 1;
+    for (std::size_t i = 0; i < readers_.size(); i++) {
+        QueueReader &reader = *readers_[turn_];
+        turn_ = turn_ + 1 == readers_.size() ? 0 : turn_ + 1;
         try {
-            std::optional<OwnedBatch> next = single ? queue.pop_or_clear(readable_) : queue.pop();
+            std::optional<OwnedBatch> next = reader.pop();
             if (!next) continue;
             current_ = std::move(*next);
-        } catch (const TransportException &exception) {
-            if (++ended < queues_.size()) continue;
-            readable_.set();
-            throw;
+        } catch (const TransportException &) {
+            if (++ended == readers_.size()) throw;
+            continue;
         }
-        if (!single) readable_.set();
         batch = current_.view();
         return batch.num_packets;
     }
@@ -130,9 +136,8 @@ std::size_t QueueReceiver::try_recv(std::size_t, spead_batch &batch) {
 }
 
 void QueueReceiver::release() noexcept {
-    unsubscribe();
     current_ = {};
-    readable_.set();
+    for (const auto &reader : readers_) reader->close();
 }
 
 }  // namespace spead

@@ -1,12 +1,14 @@
-// Packets in memory on their way from any number of senders to any number of receivers, which share them.
+// Packets in memory on their way from any number of senders to any number of receivers.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "endpoint.hpp"
@@ -24,23 +26,37 @@ struct Tally {
         packets += batch.num_packets();
         bytes += batch.num_bytes();
     }
+    void remove(const OwnedBatch &batch) noexcept {
+        packets -= batch.num_packets();
+        bytes -= batch.num_bytes();
+    }
 };
 
 struct QueueStatistics {
     Tally in;
     Tally out;
-    // The most that ever waited.
+    // What waits now, and the most that ever waited.
+    Tally waiting;
     Tally peak;
+    // What a receiver left behind that had a copy of its own.
+    Tally discarded;
 };
 
 // Unbounded: takes everything at once and keeps it until somebody receives it. Every method may be called from any thread.
 class PacketQueue {
 public:
+    // Packets on their way to one receiver, or to all that share them.
+    struct Lane {
+        std::deque<OwnedBatch> batches;
+        std::vector<Event *> readers;
+    };
+
+    // With `fanout` each receiver gets all packets; else they share them. What comes while there is no receiver waits for the
+    // first one.
+    explicit PacketQueue(bool fanout = false) : fanout_(fanout) { lanes_.emplace_back(); }
+
     // Throws TransportException if the queue was stopped.
     void push(OwnedBatch batch);
-    // The next batch; none if there is none now. Throws TransportException with end_of_stream if the queue was stopped and
-    // is empty.
-    std::optional<OwnedBatch> pop();
     // Take no more packets; receivers get those that wait, and then the end.
     void stop() noexcept;
     // No more senders are expected: the first receiver that finds nothing left stops the queue. Can be taken back.
@@ -49,19 +65,20 @@ public:
     bool stopped() const noexcept;
     QueueStatistics statistics() const noexcept;
 
-    // `readable` is set whenever there may be something to take, until it unsubscribes, and cleared by `pop_or_clear`.
-    void subscribe(Event &readable);
-    void unsubscribe(Event &readable) noexcept;
-    // As pop; clears `readable` if there is nothing.
-    std::optional<OwnedBatch> pop_or_clear(Event &readable);
+    // `readable` is set whenever there may be something to take from the lane, until it unsubscribes, and cleared by `pop`.
+    Lane &subscribe(Event &readable);
+    void unsubscribe(Lane &lane, Event &readable) noexcept;
+    // The next batch; none if there is none now, and `readable` is cleared. Throws TransportException with end_of_stream if the
+    // queue was stopped and the lane is empty.
+    std::optional<OwnedBatch> pop(Lane &lane, Event &readable);
 
 private:
-    std::optional<OwnedBatch> take();
     void wake_all() noexcept;
 
     mutable std::mutex mutex_;
-    std::deque<OwnedBatch> batches_;
-    std::vector<Event *> readers_;
+    const bool fanout_;
+    // At least one.
+    std::list<Lane> lanes_;
     QueueStatistics statistics_;
     bool stopped_ = false;
     bool ending_ = false;
@@ -70,19 +87,21 @@ private:
 // One receiver's access to a queue.
 class QueueReader {
 public:
-    explicit QueueReader(std::shared_ptr<PacketQueue> queue) : queue_(std::move(queue)) { queue_->subscribe(readable_); }
-    ~QueueReader() { queue_->unsubscribe(readable_); }
+    explicit QueueReader(std::shared_ptr<PacketQueue> queue) : queue_(std::move(queue)), lane_(&queue_->subscribe(readable_)) {}
+    ~QueueReader() { close(); }
     QueueReader(const QueueReader &) = delete;
     QueueReader &operator=(const QueueReader &) = delete;
 
-    // Polls readable when `pop` may have something to say.
+    // Polls readable when `pop` may have something to say, and once it was closed.
     int fileno() const noexcept { return readable_.fileno(); }
-    // As PacketQueue::pop.
-    std::optional<OwnedBatch> pop() { return queue_->pop_or_clear(readable_); }
+    // As PacketQueue::pop. Not once it was closed.
+    std::optional<OwnedBatch> pop() { return queue_->pop(*lane_, readable_); }
+    void close() noexcept;
 
 private:
     std::shared_ptr<PacketQueue> queue_;
     Event readable_;
+    PacketQueue::Lane *lane_;
 };
 
 class QueueSender final : public SenderBase {
@@ -102,23 +121,21 @@ private:
 // Takes packets from each queue in turn if there are several, and ends when all of them have ended.
 class QueueReceiver final : public ReceiverBase {
 public:
-    explicit QueueReceiver(std::vector<std::shared_ptr<PacketQueue>> queues);
-    ~QueueReceiver() override;
+    // Throws std::system_error if the system is out of file descriptors.
+    explicit QueueReceiver(std::vector<std::shared_ptr<QueueReader>> readers);
 
 protected:
     std::size_t try_recv(std::size_t limit, spead_batch &batch) override;
-    int fileno() const noexcept override { return readable_.fileno(); }
+    int fileno() const noexcept override { return poller_ ? poller_->fileno() : readers_.front()->fileno(); }
     void release_batch() noexcept override { current_ = {}; }
     void release() noexcept override;
 
 private:
-    void unsubscribe() noexcept;
-
-    std::vector<std::shared_ptr<PacketQueue>> queues_;
+    std::vector<std::shared_ptr<QueueReader>> readers_;
     std::size_t turn_ = 0;
     OwnedBatch current_;
-    Event readable_;
-    bool subscribed_ = true;
+    // Of all readers, if there are several.
+    std::optional<Poller> poller_;
 };
 
 }  // namespace spead

@@ -14,6 +14,7 @@ from spead_transport_udp import UdpReceiver, UdpSender
 from spead_transport.recv.buffer import BufferReceiver
 from spead_transport.send.bytes_stream import BytesSender
 from spead_transport.transport import PacketReceiver, PacketSender
+from spead_transport.transport.redirect import RedirectedReceiver, RedirectedSender
 
 from . import _native
 
@@ -21,56 +22,70 @@ try:
     from .shared_memory import shm_receiver, shm_sender
 except ModuleNotFoundError:  # spead-transport-shm is a distribution of its own, which need not be there
 
-    def shm_sender(sender: PacketSender) -> _native.Sender | None:
+    def shm_sender(sender: PacketSender, face: PacketSender) -> _native.Sender | None:
         return None
 
-    def shm_receiver(receiver: PacketReceiver) -> _native.Receiver | None:
+    def shm_receiver(receiver: PacketReceiver, face: PacketReceiver) -> _native.Receiver | None:
         return None
 
 
 __all__ = ["native_receiver", "native_sender"]
 
 
-def native_sender(sender: PacketSender) -> _native.Sender:
-    """What drives `sender` natively."""
+def native_sender(sender: PacketSender, face: PacketSender | None = None) -> _native.Sender:
+    """What drives `sender` natively.
+
+    Parameters
+    ----------
+    sender
+        The endpoint.
+    face
+        What is closed in the end: `sender` itself, unless that is inside another endpoint.
+    """
+    face = face or sender
+    if isinstance(sender, RedirectedSender):
+        return native_sender(sender.inner, face)
     handle = sender.native_handle()
     if handle is not None:
-        return _native.Sender.from_capsule(sender, handle)
+        return _native.Sender.from_capsule(face, handle)
     if type(sender) is UdpSender:
-        return _native.Sender.from_socket(sender, sender.fileno(), sender.addresses, sender.gso)
+        return _native.Sender.from_socket(face, sender.fileno(), sender.addresses, sender.gso)
     if type(sender) is BytesSender:
         store = _native.PacketStore()
         sender.hand_over(store)
-        return _native.Sender.from_store(sender, store)
+        return _native.Sender.from_store(face, store)
     if type(sender) is InprocSender:
         channels = sender.channels(_native.PacketQueue)
         queues = [channel for channel in channels or () if isinstance(channel, _native.PacketQueue)]
         if len(queues) == sender.num_destinations:
-            return _native.Sender.from_queues(sender, queues)
+            return _native.Sender.from_queues(face, queues)
     if type(sender) is TcpSender and (connection := sender.hand_over()):
-        return _native.Sender.from_connection(sender, *connection)
+        return _native.Sender.from_connection(face, *connection)
     if type(sender) is FileSender and (file := sender.hand_over()):
-        return _native.Sender.from_file(sender, *file)
-    return shm_sender(sender) or _native.Sender.from_python(sender)
+        return _native.Sender.from_file(face, *file)
+    return shm_sender(sender, face) or _native.Sender.from_python(face)
 
 
-def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
-    """What drives `receiver` natively."""
+def native_receiver(receiver: PacketReceiver, face: PacketReceiver | None = None) -> _native.Receiver:
+    """What drives `receiver` natively. The parameters are those of :func:`native_sender`."""
+    face = face or receiver
+    if isinstance(receiver, RedirectedReceiver):
+        return native_receiver(receiver.inner, face)
     handle = receiver.native_handle()
     if handle is not None:
-        return _native.Receiver.from_capsule(receiver, handle)
+        return _native.Receiver.from_capsule(face, handle)
     if type(receiver) is UdpReceiver:
-        return _native.Receiver.from_sockets(receiver, receiver.filenos(), receiver.max_packet_size, receiver.gro)
+        return _native.Receiver.from_sockets(face, receiver.filenos(), receiver.max_packet_size, receiver.gro)
     if type(receiver) is BufferReceiver:
-        return _native.Receiver.from_memory(receiver, receiver.data)
+        return _native.Receiver.from_memory(face, receiver.data)
     if type(receiver) is InprocReceiver:
-        channel = receiver.take_over(_native.PacketQueue)
-        if isinstance(channel, _native.PacketQueue):
-            return _native.Receiver.from_queues(receiver, [channel])
+        readers = receiver.hand_over(_native.PacketQueue, _native.QueueReader)
+        if readers is not None:
+            return _native.Receiver.from_readers(face, readers)
     if type(receiver) is TcpReceiver and (listener := receiver.hand_over()):
         return _native.Receiver.from_listener(
-            receiver, *listener, connections=receiver.expected, max_size=receiver.max_packet_size
+            face, *listener, connections=receiver.expected, max_size=receiver.max_packet_size
         )
     if type(receiver) is FileReceiver and (fd := receiver.hand_over()) is not None:
-        return _native.Receiver.from_file(receiver, fd, receiver.max_packet_size)
-    return shm_receiver(receiver) or _native.Receiver.from_python(receiver)
+        return _native.Receiver.from_file(face, fd, receiver.max_packet_size)
+    return shm_receiver(receiver, face) or _native.Receiver.from_python(face)

@@ -11,17 +11,20 @@ from . import _native
 __all__ = ["shm_receiver", "shm_sender"]
 
 
-def shm_sender(sender: PacketSender) -> _native.Sender | None:
-    """What sends in place of `sender`; ``None`` if that is another transport's, or is in use already."""
+def shm_sender(sender: PacketSender, face: PacketSender) -> _native.Sender | None:
+    """What sends in place of `sender`; ``None`` if that is another transport's, or is in use already.
+
+    The parameters are those of :func:`~spead_transport_fastpath.endpoints.native_sender`.
+    """
     handed_over = sender.hand_over() if type(sender) is ShmSender else None
-    return None if handed_over is None else _native.Sender.from_ring(sender, *handed_over)
+    return None if handed_over is None else _native.Sender.from_ring(face, *handed_over)
 
 
-def shm_receiver(receiver: PacketReceiver) -> _native.Receiver | None:
+def shm_receiver(receiver: PacketReceiver, face: PacketReceiver) -> _native.Receiver | None:
     """What receives in place of `receiver`; ``None`` as for :func:`shm_sender`."""
     if type(receiver) is not ShmReceiver:
         return None
     listener = receiver.hand_over()
     if listener is None:
         return None
-    return _native.Receiver.from_rings(receiver, listener, receiver.access.value, receiver.senders)
+    return _native.Receiver.from_rings(face, listener, receiver.access.value, receiver.senders)

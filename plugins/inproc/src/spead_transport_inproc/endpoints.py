@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import select
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
@@ -14,6 +13,7 @@ from spead_transport.errors import EndOfStream
 from spead_transport.transport import (
     Capabilities,
     EventReadiness,
+    FdSetReadiness,
     PacketBatch,
     PacketReceiver,
     PacketSender,
@@ -22,6 +22,8 @@ from spead_transport.transport import (
 from .queue import Channel, ChannelReader, InprocQueue, Subscription
 
 __all__ = ["CAPABILITIES", "InprocReceiver", "InprocSender"]
+
+_ReaderT = TypeVar("_ReaderT", bound=ChannelReader)
 
 CAPABILITIES: Final = Capabilities(
     lossy=False,
@@ -87,7 +89,7 @@ class InprocSender(PacketSender):
     def num_destinations(self) -> int:
         return len(self._queues)
 
-    def channels(self, make: Callable[[], Channel]) -> list[Channel] | None:
+    def channels(self, make: Callable[[bool], Channel]) -> list[Channel] | None:
         """For engines of native code: the channel of each queue; ``None`` if one has to be reached through Python.
 
         See :meth:`InprocQueue.channel`.
@@ -108,21 +110,6 @@ class InprocSender(PacketSender):
         self._writable.wake()
         if self._on_close is not None:
             self._on_close()
-
-
-class _AnyReadable(EventReadiness):
-    """Reports what an event and the readers of channels report, and what it is told itself."""
-
-    def __init__(self, event: EventReadiness, readers: Sequence[ChannelReader]) -> None:
-        super().__init__()
-        self._members: tuple[EventReadiness | ChannelReader, ...] = (event, *readers)
-        self._epoll = select.epoll()
-        self._epoll.register(super().fileno(), select.EPOLLIN)
-        for member in self._members:
-            self._epoll.register(member.fileno(), select.EPOLLIN)
-
-    def fileno(self) -> int:
-        return self._epoll.fileno()
 
 
 class InprocReceiver(PacketReceiver):
@@ -153,16 +140,14 @@ class InprocReceiver(PacketReceiver):
             raise ValueError("an in-process receiver needs at least one queue")
         self._queues = queues
         self._on_close = on_close
-        self._event = EventReadiness()
+        self._readable = FdSetReadiness()
         self._subscriptions: deque[Subscription] = deque()
         with ExitStack() as undo:
             for queue in queues:
-                self._subscriptions.append(queue.subscribe(self._event))
+                self._subscriptions.append(queue.subscribe(self._readable))
                 undo.callback(self._subscriptions[-1].cancel)
             super().__init__(url or _url(queues), _capabilities(queues))
             undo.pop_all()
-        readers = [subscription.reader for subscription in self._subscriptions if subscription.reader is not None]
-        self._readable = _AnyReadable(self._event, readers) if readers else self._event
 
     @property
     def queues(self) -> tuple[InprocQueue, ...]:
@@ -170,34 +155,45 @@ class InprocReceiver(PacketReceiver):
         return self._queues
 
     @property
-    def readable(self) -> EventReadiness:
+    def readable(self) -> FdSetReadiness:
         return self._readable
 
-    def take_over(self, make: Callable[[], Channel]) -> Channel | None:
-        """For engines of native code, which then receive from the channel and leave this object to be closed.
+    def hand_over(self, make: Callable[[bool], Channel], kind: type[_ReaderT]) -> list[_ReaderT] | None:
+        """For engines of native code, which then receive in place of this object and leave it to be closed.
+
+        Parameters
+        ----------
+        make
+            See :meth:`InprocQueue.channel`.
+        kind
+            What the channels' readers must be.
 
         Returns
         -------
-        Channel or None
-            See :meth:`InprocQueue.channel`; ``None`` too if there are several queues. Nothing has changed then.
+        list or None
+            The reader of each queue's channel; ``None`` if one of them has none of this kind: this object goes on.
         """
         with self._using():
-            channel = self._queues[0].channel(make, leaving=self._event) if len(self._queues) == 1 else None
-            if channel is not None:
-                for subscription in self._subscriptions:
-                    subscription.cancel()
-                self._subscriptions.clear()
-            return channel
+            for queue in self._queues:
+                queue.channel(make)
+            readers = [subscription.reader for subscription in self._subscriptions]
+            found = [reader for reader in readers if isinstance(reader, kind)]
+            if len(found) < len(readers):
+                return None
+            for subscription in self._subscriptions:
+                subscription.cancel()
+            self._subscriptions.clear()
+            return found
 
     def try_recv(self, limit: int) -> PacketBatch:
         with self._using():
             batch = self._take(limit)
             if not len(batch):
                 # Looking again after clearing: what came in between set a readiness that was set already.
-                self._event.clear()
+                self._readable.clear()
                 batch = self._take(limit)
                 if len(batch):
-                    self._event.set()
+                    self._readable.set()
             return batch
 
     def drops(self) -> dict[str, int]:
@@ -217,7 +213,7 @@ class InprocReceiver(PacketReceiver):
             if batch is not None:
                 return batch
         if ended == len(self._queues):
-            self._event.set()
+            self._readable.set()
             raise EndOfStream
         return PacketBatch.of([])
 

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 import numpy as np
 
-from spead_transport.transport import Bytes, EventReadiness, PacketBatch
+from spead_transport.transport import Bytes, FdSetReadiness, PacketBatch
 
 __all__ = ["Entry", "Lane", "Tally", "merge"]
 
@@ -63,7 +63,7 @@ class Lane:
 
     entries: deque[Entry] = attrs.field(factory=deque)
     waiting: Tally = attrs.field(factory=Tally)
-    readers: list[EventReadiness] = attrs.field(factory=list)
+    readers: list[FdSetReadiness] = attrs.field(factory=list)
     #: Packets dropped that no receiver has reported yet.
     dropped: int = 0
 

@@ -19,7 +19,7 @@ import attrs
 import numpy as np
 
 from spead_transport.errors import EndOfStream, Full, Stopped, TransportError
-from spead_transport.transport import BufferLike, EventReadiness, Offsets, PacketBatch, as_bytes
+from spead_transport.transport import BufferLike, EventReadiness, FdSetReadiness, Offsets, PacketBatch, as_bytes
 
 from .lanes import Entry, Lane, Tally, merge
 
@@ -74,7 +74,9 @@ class Channel(Protocol):
         """
         ...
 
-    def reader(self) -> ChannelReader: ...
+    def reader(self) -> ChannelReader:
+        """Access for one more receiver; the first one also gets what waits."""
+        ...
 
     def stop(self) -> None:
         """Take no more packets; readers get those that wait, and then the end."""
@@ -87,8 +89,8 @@ class Channel(Protocol):
     @property
     def stopped(self) -> bool: ...
 
-    def tallies(self) -> tuple[int, int, int, int, int, int]:
-        """Packets and bytes that came in, that went out, and that waited at most."""
+    def tallies(self) -> list[tuple[int, int]]:
+        """Packets and bytes that came in, that went out, that wait, that waited at most, and that were discarded."""
         ...
 
 
@@ -167,6 +169,8 @@ class InprocQueue:
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._lanes = [Lane()]
+        #: In the order of their lanes, if each has its own.
+        self._subscriptions: list[Subscription] = []
         self._blocked: weakref.WeakSet[EventReadiness] = weakref.WeakSet()
         self._channel: Channel | None = None
         self._stopped = False
@@ -263,44 +267,41 @@ class InprocQueue:
                 self._push(owned)
             return owned.packets
 
-    def subscribe(self, readable: EventReadiness) -> Subscription:
-        """For receivers: take part in receiving. `readable` is set whenever there may be something to take.
-
-        If the packets wait in a channel, the subscription has a reader, whose file descriptor says so instead.
-        """
+    def subscribe(self, readable: FdSetReadiness) -> Subscription:
+        """For receivers: take part in receiving. `readable` reports whenever there may be something to take."""
         with self._lock:
             self._check_process()
             lane = self._lanes[0]
+            subscription = Subscription(self, lane, readable)
             if self._channel is not None:
-                return Subscription(self, lane, readable, self._channel.reader())
+                subscription.move_to(self._channel.reader())
+                return subscription
             if self._mode == "fanout" and lane.readers:
-                lane = Lane()
+                subscription.lane = lane = Lane()
                 self._lanes.append(lane)
             lane.readers.append(readable)
             if lane.entries or self._stopped or self._ending:
                 readable.set()
-            return Subscription(self, lane, readable)
+            self._subscriptions.append(subscription)
+            return subscription
 
-    def channel(self, make: Callable[[], Channel], leaving: EventReadiness | None = None) -> Channel | None:
+    def channel(self, make: Callable[[bool], Channel]) -> Channel | None:
         """For engines of native code: where the packets wait from now on, to be reached without Python.
 
         Parameters
         ----------
         make
-            Makes the channel, if the queue has none yet. One that it has stays, whoever made it.
-        leaving
-            The readiness of a subscription that is about to be cancelled.
+            Makes the channel, for fan-out or not, if the queue has none yet. One that it has stays, whoever made it.
 
         Returns
         -------
         Channel or None
-            ``None`` if the packets stay here: the queue has a bound or fan-out, or is received from by Python code.
+            ``None`` if the packets stay here: the queue has a bound, or packets wait for one of several receivers.
         """
         with self._lock:
             self._check_process()
-            others = [readable for readable in self._lanes[0].readers if readable is not leaving]
-            if self._channel is None and not (self._bounded or self._mode == "fanout" or others):
-                self._move_to(make())
+            if self._channel is None and not (self._bounded or any(lane.entries for lane in self._lanes[1:])):
+                self._move_to(make(self._mode == "fanout"))
             return self._channel
 
     def stop(self) -> None:
@@ -312,7 +313,7 @@ class InprocQueue:
     def statistics(self) -> InprocStatistics:
         """A snapshot of what was counted."""
         with self._lock:
-            came, went, peak = self._through_channel()
+            came, went, _, peak, discarded = self._through_channel()
             waiting = self._waiting()
             return InprocStatistics(
                 packets_in=self._in.packets + came.packets,
@@ -325,8 +326,8 @@ class InprocQueue:
                 peak_bytes=max(self._peak.nbytes, peak.nbytes),
                 packets_dropped=self._dropped.packets,
                 bytes_dropped=self._dropped.nbytes,
-                packets_discarded=self._discarded.packets,
-                bytes_discarded=self._discarded.nbytes,
+                packets_discarded=self._discarded.packets + discarded.packets,
+                bytes_discarded=self._discarded.nbytes + discarded.nbytes,
             )
 
     # ---------------------------------------------------------------------------------------- with the lock held
@@ -352,29 +353,28 @@ class InprocQueue:
         return ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit is not None)
 
     def _waiting(self) -> Tally:
-        came, went, _ = self._through_channel()
-        total = Tally(came.packets - went.packets, came.nbytes - went.nbytes)
+        _, _, total, _, _ = self._through_channel()
         for lane in self._lanes:
             total.add(lane.waiting.packets, lane.waiting.nbytes)
         return total
 
-    def _through_channel(self) -> tuple[Tally, Tally, Tally]:
-        """What came into the channel, what went out, and what waited in it at most."""
-        if self._channel is None:
-            return Tally(), Tally(), Tally()
-        came, came_bytes, went, went_bytes, peak, peak_bytes = self._channel.tallies()
-        return Tally(came, came_bytes), Tally(went, went_bytes), Tally(peak, peak_bytes)
+    def _through_channel(self) -> list[Tally]:
+        """What the channel tells: see :meth:`Channel.tallies`."""
+        tallies = [(0, 0)] * 5 if self._channel is None else self._channel.tallies()
+        return [Tally(*tally) for tally in tallies]
 
     def _move_to(self, channel: Channel) -> None:
-        """Let what waits go on waiting in `channel`, where it is counted anew."""
+        """Let what waits, for the first receiver at most, go on waiting in `channel`, where it is counted anew."""
         lane = self._lanes[0]
         self._in.add(-lane.waiting.packets, -lane.waiting.nbytes)
         for entry in lane.entries:
             channel.push(entry.batch())
-        lane.entries.clear()
-        lane.waiting = Tally()
+        self._lanes = [Lane()]
         self._channel = channel
         self._tell_channel()
+        for subscription in self._subscriptions:
+            subscription.move_to(channel.reader())
+        self._subscriptions.clear()
 
     def _tell_channel(self) -> None:
         if self._channel is not None:
@@ -479,8 +479,10 @@ class InprocQueue:
             self._wake_writers()
         return taken
 
-    def _leave(self, lane: Lane, readable: EventReadiness) -> None:
-        lane.readers.remove(readable)
+    def _leave(self, subscription: Subscription) -> None:
+        lane = subscription.lane
+        self._subscriptions.remove(subscription)
+        lane.readers.remove(subscription.readable)
         if self._mode == "share":
             return
         self._discarded.add(lane.waiting.packets, lane.waiting.nbytes)
@@ -493,15 +495,19 @@ class InprocQueue:
 class Subscription:
     """A receiver's part in a queue; made by :meth:`InprocQueue.subscribe`."""
 
-    def __init__(
-        self, queue: InprocQueue, lane: Lane, readable: EventReadiness, reader: ChannelReader | None = None
-    ) -> None:
+    def __init__(self, queue: InprocQueue, lane: Lane, readable: FdSetReadiness) -> None:
         self._queue = queue
-        self._lane = lane
-        self._readable = readable
+        #: What the receiver takes from, unless there is a channel.
+        self.lane = lane
+        self.readable = readable
         #: Access to the channel that the packets wait in, if they do.
-        self.reader = reader
+        self.reader: ChannelReader | None = None
         self._dropped = 0
+
+    def move_to(self, reader: ChannelReader) -> None:
+        """Take from a channel from now on."""
+        self.readable.add(reader.fileno())
+        self.reader = reader
 
     def take(self, limit: int) -> PacketBatch | None:
         """Up to `limit` packets, or those that were sent in one piece; ``None`` if there are none now.
@@ -512,11 +518,12 @@ class Subscription:
             If the queue was stopped and is empty.
         """
         queue = self._queue
-        if self.reader is not None:
-            return self.reader.pop()
         with queue._lock:
             self._note_drops()
-            entries = queue._take(self._lane, limit)
+            reader = self.reader
+            entries = queue._take(self.lane, limit) if reader is None else []
+        if reader is not None:
+            return reader.pop()
         return merge(entries) if entries else None
 
     def drops(self) -> int:
@@ -527,15 +534,18 @@ class Subscription:
 
     def cancel(self) -> None:
         """Receive no more."""
-        if self.reader is not None:
-            self.reader = None
-        elif not self._queue._foreign:
-            with self._queue._lock:
-                self._queue._leave(self._lane, self._readable)
+        if self._queue._foreign:
+            return
+        with self._queue._lock:
+            if self.reader is None:
+                self._queue._leave(self)
+            else:
+                self.readable.remove(self.reader.fileno())
+                self.reader = None
 
     def _note_drops(self) -> None:
-        self._dropped += self._lane.dropped
-        self._lane.dropped = 0
+        self._dropped += self.lane.dropped
+        self.lane.dropped = 0
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
