@@ -12,7 +12,7 @@ namespace spead {
 namespace {
 
 // Bytes read at a time at most, which stay in the processor's cache.
-constexpr std::size_t block_bytes = std::size_t{1} << 20;
+constexpr std::size_t block_bytes = std::size_t{1} << 18;
 // Of the header word, what a packet is recognised by.
 constexpr std::ptrdiff_t recognised = 4;
 // Of headers that claim a packet too large for the reader, those that claim more than this are junk, in bytes.
