@@ -96,7 +96,7 @@ bench-rate: $(STAMP) ## How precisely rates are kept: some minutes, best on a qu
 	@$(BIN)/python -m benchmarks.rate $(ARGS)
 
 .PHONY: bench-transports
-bench-transports: $(STAMP) ## How fast transports are next to inproc, e.g. ARGS="inproc cqueue": some seconds
+bench-transports: $(STAMP) ## How fast transports are next to inproc, e.g. ARGS="inproc cqueue", or "--processes": some seconds
 	@$(BIN)/python -m benchmarks.transports $(ARGS)
 
 .PHONY: constraints
