@@ -130,7 +130,7 @@ private:
     };
 
     void decode(const spead_batch &batch, double now);
-    DecodedPacket decode_packet(const spead_packet &packet);
+    void decode_packet(const spead_packet &packet, DecodedPacket &decoded);
     void prepare_chunks(double now);
     Run run_from(std::size_t first) const noexcept;
     void add_run(const Run &run, double now);

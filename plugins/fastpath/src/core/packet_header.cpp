@@ -8,12 +8,6 @@ namespace spead {
 
 namespace {
 
-PacketHeader rejected(Rejection reason) noexcept {
-    PacketHeader header{};
-    header.reason = reason;
-    return header;
-}
-
 // The rarer case: pointers in any order, repeated (the last one counts) or missing.
 void decode_pointers(PacketHeader &header, std::uint64_t &found) noexcept {
     const unsigned bits = header.heap_address_bits;
@@ -68,6 +62,31 @@ bool decode_canonical(PacketHeader &header) noexcept {
     return true;
 }
 
+// Take the header apart, and say what is wrong with it.
+Rejection check_header(const std::uint8_t *head, std::size_t packet_size, PacketHeader &header) noexcept {
+    if (packet_size < word_size) return Rejection::truncated;
+    const std::uint64_t first = load_word(head);
+    const std::uint64_t address_bytes = first >> 32 & 0xFF;
+    if (first >> 56 != 0x53) return Rejection::magic;
+    if ((first >> 48 & 0xFF) != 4) return Rejection::version;
+    if (address_bytes < 1 || address_bytes > 7 || (first >> 40 & 0xFF) + address_bytes != word_size) return Rejection::flavour;
+    header.heap_length = -1;
+    header.heap_address_bits = static_cast<std::uint8_t>(8 * address_bytes);
+    header.num_pointers = static_cast<std::uint32_t>(first & max_pointers_per_packet);
+    header.pointers = head + word_size;
+    if (header.header_size() > packet_size) return Rejection::truncated;
+    header.canonical = decode_canonical(header);
+    if (!header.canonical) {
+        std::uint64_t found = 0;
+        header.stops = false;
+        decode_pointers(header, found);
+        if (found != 7) return Rejection::missing_item;
+    }
+    if (static_cast<std::uint64_t>(header.payload_size) != packet_size - header.header_size()) return Rejection::size_mismatch;
+    if (header.heap_length >= 0 && header.payload_end() > header.heap_length) return Rejection::out_of_bounds;
+    return Rejection::none;
+}
+
 }  // namespace
 
 bool PacketHeader::is_other(std::uint64_t pointer) const noexcept {
@@ -82,31 +101,9 @@ std::size_t header_reach(const std::uint8_t *head, std::size_t head_size, std::s
     return std::min(announced, packet_size);
 }
 
-PacketHeader decode_header(const std::uint8_t *head, std::size_t packet_size) noexcept {
-    if (packet_size < word_size) return rejected(Rejection::truncated);
-    const std::uint64_t first = load_word(head);
-    const std::uint64_t address_bytes = first >> 32 & 0xFF;
-    if (first >> 56 != 0x53) return rejected(Rejection::magic);
-    if ((first >> 48 & 0xFF) != 4) return rejected(Rejection::version);
-    if (address_bytes < 1 || address_bytes > 7 || (first >> 40 & 0xFF) + address_bytes != word_size)
-        return rejected(Rejection::flavour);
-    PacketHeader header{};
-    header.heap_length = -1;
-    header.heap_address_bits = static_cast<std::uint8_t>(8 * address_bytes);
-    header.num_pointers = static_cast<std::uint32_t>(first & max_pointers_per_packet);
-    header.pointers = head + word_size;
-    if (header.header_size() > packet_size) return rejected(Rejection::truncated);
-    header.canonical = decode_canonical(header);
-    if (!header.canonical) {
-        std::uint64_t found = 0;
-        header.stops = false;
-        decode_pointers(header, found);
-        if (found != 7) return rejected(Rejection::missing_item);
-    }
-    if (static_cast<std::uint64_t>(header.payload_size) != packet_size - header.header_size())
-        return rejected(Rejection::size_mismatch);
-    if (header.heap_length >= 0 && header.payload_end() > header.heap_length) return rejected(Rejection::out_of_bounds);
-    return header;
+void decode_header(const std::uint8_t *head, std::size_t packet_size, PacketHeader &header) noexcept {
+    header = {};
+    header.reason = check_header(head, packet_size, header);
 }
 
 }  // namespace spead

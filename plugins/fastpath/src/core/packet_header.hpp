@@ -64,9 +64,9 @@ struct PacketHeader {
     bool is_other(std::uint64_t pointer) const noexcept;
 };
 
-// Take apart the header at `head`, of which `head_size` bytes lie in one piece, of a packet of `packet_size` bytes in
-// all. The caller makes sure that the whole header is in that piece (see header_reaches).
-PacketHeader decode_header(const std::uint8_t *head, std::size_t packet_size) noexcept;
+// Take apart the header at `head` of a packet of `packet_size` bytes. The caller makes sure that the whole header lies there
+// in one piece (see header_reach).
+void decode_header(const std::uint8_t *head, std::size_t packet_size, PacketHeader &header) noexcept;
 
 // How many bytes from the start of a packet its header needs in one piece for decode_header; no more than `packet_size`.
 std::size_t header_reach(const std::uint8_t *head, std::size_t head_size, std::size_t packet_size) noexcept;

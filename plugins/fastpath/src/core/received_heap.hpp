@@ -16,6 +16,7 @@ namespace spead {
 // Item pointers in the machine's byte order. The few that most heaps have need no allocation.
 class PointerList {
 public:
+    PointerList() noexcept {}  // leaves few_ alone
     void push_back(std::uint64_t pointer) {
         if (size_ < few_.size()) {
             few_[size_] = pointer;
@@ -45,6 +46,8 @@ private:
 using ByteRange = std::pair<std::int64_t, std::int64_t>;
 
 struct ReceivedHeap {
+    ReceivedHeap() noexcept {}  // without it, all would be set to zero first
+
     std::uint64_t cnt = 0;
     std::uint8_t heap_address_bits = 0;
     // Whether the payload is all there; `memory` is meaningful only then.
