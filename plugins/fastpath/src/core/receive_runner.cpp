@@ -14,6 +14,18 @@ constexpr int rounds = 1000;
 // Batches that a worker takes in before it looks at its other tasks again.
 constexpr int rounds_of_a_worker = 8;
 
+// Keeps a flag off during its life.
+class Quietly {
+public:
+    explicit Quietly(bool &announces) noexcept : announces_(announces) { announces_ = false; }
+    ~Quietly() { announces_ = true; }
+    Quietly(const Quietly &) = delete;
+    Quietly &operator=(const Quietly &) = delete;
+
+private:
+    bool &announces_;
+};
+
 }  // namespace
 
 ReceiveRunner::ReceiveRunner(const ReceiveConfig &config, std::shared_ptr<HeapAllocator> allocator, Log log)
@@ -34,9 +46,13 @@ ReceiveRunner::Next ReceiveRunner::next(std::vector<ReceivedHeap> &heaps, std::s
     if (result == Next::empty && caller_drives_) {
         ReceiveLock lock(receive_mutex_);
         expire();
-        drive(1);
+        {
+            const Quietly quietly(announces_);
+            drive(1);
+        }
         tell(std::move(lock));
         result = take(heaps, most);
+        announce(heaps.size() > 1);
     }
     return result;
 }
@@ -145,7 +161,13 @@ void ReceiveRunner::take_heaps() {
     put_ += assembled_.size();
     ring_.push(assembled_);
     peak_ = std::max(peak_, ring_.size());
-    if (listeners_ > 0 || exported_) ring_ready_.set();
+    if (announces_ && (listeners_ > 0 || exported_)) ring_ready_.set();
+}
+
+// Make good for not telling that heaps came, unless they were all taken; `some_left` if the caller still has some.
+void ReceiveRunner::announce(bool some_left) {
+    const std::lock_guard lock(ring_mutex_);
+    if ((some_left || !ring_.empty()) && (listeners_ > 0 || exported_)) ring_ready_.set();
 }
 
 std::size_t ReceiveRunner::ring_size() {

@@ -76,6 +76,7 @@ private:
 
     void catch_up();
     Next take(std::vector<ReceivedHeap> &heaps, std::size_t most);
+    void announce(bool some_left);
     void drive(std::size_t wanted);
     std::size_t ring_size();
     bool pause(Reader &reader);
@@ -83,6 +84,9 @@ private:
 
     const std::size_t ring_heaps_;
     const bool contiguous_only_;
+    // Whether `ring_ready_` tells of heaps that come; with the receive lock. Those that a caller brings for himself need not
+    // wake anybody.
+    bool announces_ = true;
 
     std::mutex ring_mutex_;
     HeapRing ring_;
