@@ -138,15 +138,19 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
                     self._pause(reader)
 
     def _drive(self, wanted: int) -> None:
-        """Drive the readers that have no worker until the ring holds `wanted` heaps or nothing comes."""
+        """Drive the readers that have no worker until the ring holds `wanted` heaps or nothing comes.
+
+        All have their turn before that is looked at, as long as there is room: of many readers, the first ones would
+        be asked anew for each heap otherwise.
+        """
         if not self._started:
             return
         for _ in range(_ROUNDS):
             came = False
             for reader in tuple(self._readers):
-                if reader.worker is None and not reader.ended and len(self._ring) < wanted:
+                if reader.worker is None and not reader.ended and len(self._ring) < self._capacity:
                     came |= self._receive(reader)
-            if not came:
+            if not came or len(self._ring) >= wanted:
                 return
 
     def _take(self, heaps: list[ReceivedHeap]) -> None:

@@ -213,16 +213,17 @@ void ReceiveRunner::catch_up() {
     }
 }
 
-// Drive the readers that have no worker until the ring holds `wanted` heaps or nothing comes.
+// Drive the readers that have no worker until the ring holds `wanted` heaps or nothing comes. All have their turn before
+// that is looked at, as long as there is room: of many readers, the first ones would be asked anew for each heap otherwise.
 void ReceiveRunner::drive(std::size_t wanted) {
     if (!started()) return;
     for (int round = 0; round < rounds; round++) {
         bool came = false;
         const auto readers = readers_;  // those that end leave
         for (const auto &reader : readers) {
-            if (!reader->worker && !reader->ended && ring_size() < wanted) came |= receive(*reader);
+            if (!reader->worker && !reader->ended && ring_size() < ring_heaps_) came |= receive(*reader);
         }
-        if (!came) return;
+        if (!came || ring_size() >= wanted) return;
     }
 }
 
