@@ -279,6 +279,39 @@ def test_a_ring_without_heaps_counted_nothing(engine: str) -> None:
         assert stream.ringbuffer.statistics() == recv.RingStatistics()
 
 
+class Counting(PacketReceiver):
+    """A receiver around another one, which counts how often it is asked for packets."""
+
+    def __init__(self, inner: PacketReceiver) -> None:
+        super().__init__(inner.url, inner.capabilities)
+        self._inner = inner
+        self.calls = 0
+
+    @property
+    def readable(self) -> Readiness:
+        return self._inner.readable
+
+    def try_recv(self, limit: int) -> PacketBatch:
+        self.calls += 1
+        return self._inner.try_recv(limit)
+
+    def _release_resources(self) -> None:
+        self._inner.close()
+
+
+def test_many_readers_are_asked_as_often_as_few(engine: str) -> None:
+    """A heap from each of many queues: not every heap costs a call of each reader."""
+    from spead_transport_inproc import InprocReceiver
+
+    count = 64
+    with recv.Stream(ring_config=RingStreamConfig(heaps=count), engine=engine) as stream:
+        readers = [Counting(InprocReceiver(queue_of(packet(cnt, b"x"), stop=False))) for cnt in range(count)]
+        for reader in readers:
+            stream.add_reader(reader, worker=False)
+        assert {stream.get().cnt for _ in range(count)} == set(range(count))
+        assert sum(reader.calls for reader in readers) <= 3 * count
+
+
 @pytest.mark.parametrize("worker", [False, True])
 def test_a_full_ring_pauses_the_reader_and_loses_nothing(engine: str, worker: bool) -> None:
     queue = queue_of(*heaps(500))
