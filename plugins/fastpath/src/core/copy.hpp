@@ -24,6 +24,13 @@ enum class CopyMethod : std::uint8_t {
     for (std::size_t at = 0; at < std::min(bytes.size, most); at += cache_line) __builtin_prefetch(data + at);
 }
 
+// Get memory into the processor's caches that is about to be written to: it need not be anybody's.
+[[gnu::always_inline]] inline void fetch_to_write(const std::uint8_t *data, std::size_t size) noexcept {
+    constexpr std::size_t cache_line = 64;
+    constexpr std::size_t most = 2048;  // the processor foresees the rest itself
+    for (std::size_t at = 0; at < std::min(size, most); at += cache_line) __builtin_prefetch(data + at, 1);
+}
+
 void copy_bytes(std::uint8_t *target, const std::uint8_t *source, std::size_t size, CopyMethod method) noexcept;
 
 }  // namespace spead

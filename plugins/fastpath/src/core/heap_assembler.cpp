@@ -416,7 +416,10 @@ void HeapAssembler::begin_in_chunk(const Run &run, double now) {
             next_ = run.first;
             return;
     }
-    if (place.chunk) copy_payload(run, place.payload + run.start);
+    if (place.chunk) {
+        fetch_to_write(place.payload + run.end, static_cast<std::size_t>(run.size()));  // the next heap's place, most likely
+        copy_payload(run, place.payload + run.start);
+    }
     chunks_->arrived(place, packets_of(run), run.length);
     if (run.size() < run.length) {
         LiveHeap &live = make_live(run, {}, now);
