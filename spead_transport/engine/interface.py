@@ -24,6 +24,7 @@ from ..transport import Capabilities, PacketReceiver, PacketSender
 from . import recv_config, send_config
 from .chunks import ChunkRingCore, ChunkStreamConfig, PythonChunkRing
 from .numbering import CntSequence, NumberedHeap
+from .pool_blocks import PoolBlocks, PoolSettings
 from .send_config import GroupMode, HeapReference, HeapReferenceList
 from .stats import RingStatistics, StreamStats
 from .thread_pool import ThreadPool
@@ -337,6 +338,18 @@ class Engine(ABC):
 
     def shortcuts(self) -> Shortcuts | None:
         """Shortcuts for an item group; ``None`` if the work is done in Python."""
+        return None
+
+    def pool_blocks(self, settings: PoolSettings) -> PoolBlocks | None:
+        """What is inside a pool of memory; ``None`` if this engine leaves it to the Python one.
+
+        Raises
+        ------
+        MemoryError
+            If there is no memory for the first blocks.
+        RuntimeError
+            If the thread pool was stopped.
+        """
         return None
 
     def chunk_ring(self, maxsize: int) -> ChunkRingCore:

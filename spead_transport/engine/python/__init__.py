@@ -8,12 +8,14 @@ from ...transport import Capabilities, PacketSender
 from .. import recv_config, send_config
 from ..chunks import ChunkRingCore
 from ..interface import EndPolicy, Engine
+from ..pool_blocks import PoolSettings
 from ..stats import EXTRA_STATS, StreamStats
 from ..thread_pool import ThreadPool
 from .assembler import PythonAssembler
 from .chunk_runner import PythonChunkWindow
 from .encoder import PythonEncoder
 from .placement import AllocatedHeaps
+from .pool_blocks import PythonPoolBlocks
 from .receive_runner import PythonReceiveRunner
 from .send_runner import PythonSendRunner
 
@@ -51,6 +53,9 @@ class PythonEngine(Engine):
     ) -> PythonReceiveRunner:
         assembler = self.assembler(config, ring_config)
         return PythonReceiveRunner(assembler, config, ring_config, thread_pool, end)
+
+    def pool_blocks(self, settings: PoolSettings) -> PythonPoolBlocks:
+        return PythonPoolBlocks(settings)
 
     def chunk_window(
         self, max_chunks: int, data_ring: ChunkRingCore, free_ring: ChunkRingCore, *, lossless: bool

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "copy.hpp"
+#include "block_pool.hpp"
 #include "event.hpp"
 #include "memory_sender.hpp"
 #include "packet_queue.hpp"
@@ -62,6 +63,12 @@ struct StoreHandle {
     }
 };
 
+struct PoolHandle {
+    std::shared_ptr<BlockPool> pool;
+    // Whether its memory comes from an allocator in Python.
+    bool python_inside;
+};
+
 struct WorkerHandle {
     std::shared_ptr<Worker> worker;
 };
@@ -82,5 +89,6 @@ void bind_endpoints(nb::module_ &m);
 void bind_sending(nb::module_ &m);
 void bind_receiving(nb::module_ &m);
 void bind_chunks(nb::module_ &m);
+void bind_memory(nb::module_ &m);
 
 }  // namespace spead::python

@@ -48,6 +48,7 @@ NB_MODULE(_native, m) {
     bind_items(m);
     bind_endpoints(m);
     bind_workers(m);
+    bind_memory(m);
     bind_sending(m);
     bind_receiving(m);
     bind_chunks(m);

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "block_pool.hpp"
 #include "python_objects.hpp"
 
 namespace spead::python {
@@ -111,7 +112,10 @@ SegmentRef PythonAllocator::allocate(std::size_t size) {
         const spead_slice memory = memory_of(array, true);
         return segment_of(std::move(array), static_cast<std::uint8_t *>(const_cast<void *>(memory.data)), size);
     } catch (nb::python_error &exception) {
-        if (exception.matches(PyExc_MemoryError)) return {};
+        if (exception.matches(PyExc_MemoryError)) {
+            if (shortage_ == Shortage::empty) return {};
+            throw OutOfMemory(nb::cast<std::string>(nb::str(exception.value())));
+        }
         throw TransportException(error_from(exception));
     }
 }

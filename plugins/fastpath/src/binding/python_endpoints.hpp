@@ -59,13 +59,18 @@ private:
 // A MemoryAllocator.
 class PythonAllocator final : public HeapAllocator {
 public:
-    explicit PythonAllocator(nb::object allocator) : allocator_(std::move(allocator)) {}
+    // What becomes of a MemoryError: no memory is given, or OutOfMemory is thrown, which has the error's message.
+    enum class Shortage { empty, thrown };
+
+    explicit PythonAllocator(nb::object allocator, Shortage shortage = Shortage::empty)
+        : allocator_(std::move(allocator)), shortage_(shortage) {}
     ~PythonAllocator() override;
 
     SegmentRef allocate(std::size_t size) override;
 
 private:
     nb::object allocator_;
+    const Shortage shortage_;
 };
 
 }  // namespace spead::python

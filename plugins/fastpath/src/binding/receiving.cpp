@@ -267,8 +267,12 @@ void bind_receiving(nb::module_ &m) {
                  config.explicit_start = explicit_start;
                  config.end_with_any = end_with_any;
                  std::shared_ptr<HeapAllocator> memory;
-                 if (allocator) memory = std::make_shared<PythonAllocator>(*allocator);
-                 ::new (self) ReceiveSettings{config, bug_compat, std::move(memory), allocator.has_value()};
+                 const PoolHandle *pool = nullptr;
+                 if (allocator && nb::try_cast(*allocator, pool))
+                     memory = pool->pool;
+                 else if (allocator)
+                     memory = std::make_shared<PythonAllocator>(*allocator);
+                 ::new (self) ReceiveSettings{config, bug_compat, std::move(memory), pool ? pool->python_inside : allocator.has_value()};
              },
              nb::kw_only(), arg("max_heaps"), arg("substreams"), arg("bug_compat"), arg("nontemporal"), arg("stop_on_stop_item"),
              arg("allow_unsized_heaps"), arg("allow_out_of_order"), arg("sequential_heaps"), arg("max_heap_size"), arg("max_heap_age"), arg("explicit_start"), arg("ring_heaps"),

@@ -22,7 +22,8 @@ public:
     static constexpr std::size_t expired = num_rejections + 2;
     static constexpr std::size_t misplaced = num_rejections + 3;
     static constexpr std::size_t placement_failed = num_rejections + 4;
-    static constexpr std::size_t num_kinds = num_rejections + 5;
+    static constexpr std::size_t pool_empty = num_rejections + 5;
+    static constexpr std::size_t num_kinds = num_rejections + 6;
 
     // Whether a message of this kind is due at `now` (seconds of a monotonic clock); counts those that are not.
     bool due(std::size_t kind, double now) noexcept {

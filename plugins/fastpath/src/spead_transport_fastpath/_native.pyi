@@ -103,6 +103,24 @@ class Workers:
     def assign(self) -> Worker: ...
     def stop(self) -> None: ...
 
+class BlockPool:
+    def __init__(
+        self,
+        *,
+        lower: int,
+        upper: int,
+        max_free: int,
+        initial: int,
+        low_water: int,
+        allocator: MemoryAllocator | None,
+        worker: Worker | None,
+    ) -> None: ...
+    def allocate(self, size: int) -> Bytes: ...
+    def statistics(self) -> tuple[int, int, int, int, int, int, int, int, int]: ...
+    @property
+    def warn_on_empty(self) -> bool: ...
+    def set_warn_on_empty(self, warn: bool) -> None: ...
+
 class PreparedHeap: ...
 
 class SendConfig:
@@ -162,7 +180,7 @@ class ReceiveSettings:
         contiguous_only: bool,
         keep_payload_ranges: bool,
         end_with_any: bool,
-        allocator: MemoryAllocator | None,
+        allocator: MemoryAllocator | BlockPool | None,
     ) -> None: ...
 
 class Assembler:

@@ -22,7 +22,8 @@ from spead_transport.transport import PacketReceiver
 
 from . import _native
 from .endpoints import native_receiver
-from .settings import assign_worker, receive_settings
+from .settings import receive_settings
+from .workers import assign_worker
 
 __all__ = ["NativeChunkRing", "NativeChunkRunner", "NativeChunkWindow"]
 

@@ -18,6 +18,7 @@ from spead_transport.engine.interface import (
     SendRunner,
 )
 from spead_transport.engine.numbering import CntSequence
+from spead_transport.engine.pool_blocks import PoolSettings
 from spead_transport.engine.recv_config import RingStreamConfig
 from spead_transport.engine.recv_config import StreamConfig as ReceiveConfig
 from spead_transport.engine.send_config import GroupMode, HeapReferenceList
@@ -31,7 +32,9 @@ from spead_transport.transport import Capabilities, PacketReceiver, PacketSender
 from . import _native
 from .chunks import NativeChunkRing, NativeChunkWindow
 from .endpoints import native_receiver, native_sender
-from .settings import assign_worker, receive_settings
+from .memory import NativePoolBlocks
+from .settings import receive_settings
+from .workers import assign_worker
 
 __all__ = ["NativeEngine"]
 
@@ -184,6 +187,9 @@ class NativeEngine(Engine):
         end: EndPolicy,
     ) -> NativeReceiveRunner:
         return NativeReceiveRunner(config, ring_config, thread_pool, end)
+
+    def pool_blocks(self, settings: PoolSettings) -> NativePoolBlocks:
+        return NativePoolBlocks(settings)
 
     def chunk_ring(self, maxsize: int) -> NativeChunkRing:
         return NativeChunkRing(maxsize)

@@ -1,25 +1,17 @@
-"""From the settings of receiving streams, and their thread pool, to the library's."""
+"""From the settings of receiving streams to the library's."""
 
 from __future__ import annotations
 
 from spead_transport.engine.interface import EndPolicy
-from spead_transport.engine.memory import MemoryAllocator
 from spead_transport.engine.recv_config import MEMCPY_NONTEMPORAL, RingStreamConfig, StreamConfig
-from spead_transport.engine.thread_pool import ThreadPool
 
 from . import _native
+from .memory import native_allocator
 
-__all__ = ["assign_worker", "receive_settings"]
-
-
-def assign_worker(thread_pool: ThreadPool) -> _native.Worker:
-    """The thread of a pool that drives what is added next."""
-    return thread_pool.workers("native", _native.Workers, _native.Workers).assign()
+__all__ = ["receive_settings"]
 
 
 def receive_settings(config: StreamConfig, ring_config: RingStreamConfig, end: EndPolicy) -> _native.ReceiveSettings:
-    # The default allocator's memory is ordinary memory, of which the library has a pool of its own.
-    own_memory = type(config.memory_allocator) is MemoryAllocator
     return _native.ReceiveSettings(
         max_heaps=config.max_heaps,
         substreams=config.substreams,
@@ -36,5 +28,5 @@ def receive_settings(config: StreamConfig, ring_config: RingStreamConfig, end: E
         contiguous_only=ring_config.contiguous_only,
         keep_payload_ranges=ring_config.incomplete_keep_payload_ranges,
         end_with_any=end == "any",
-        allocator=None if own_memory else config.memory_allocator,
+        allocator=native_allocator(config.memory_allocator),
     )
