@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from spead_transport import Empty, InprocQueue, Stopped, ThreadPool, recv
+from spead_transport.engine import engine_names
+from spead_transport.engine.python import PythonEngine
 from spead_transport.recv import ChunkStreamConfig, ChunkStreamGroupConfig
 
 from .common import LAYOUT, bytes_of, chunk_of, heap, present_in
@@ -236,3 +238,36 @@ def test_a_group_without_streams_stops_its_ring() -> None:
         assert not group
     with pytest.raises(Stopped):
         data.get(timeout=30)
+
+
+def test_streams_of_a_group_have_one_engine(either: Group) -> None:
+    class Other(PythonEngine):
+        name = "other"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spead_transport.recv.chunks.receiving_engine", lambda name, config: Other())
+        with pytest.raises(ValueError, match="the other engine cannot receive"):
+            either.group.emplace_back(either.pool, None, ChunkStreamConfig(place=LAYOUT))
+    assert len(either.group) == 2
+
+
+def test_streams_of_both_engines_share_rings() -> None:
+    """Each engine's streams take chunks from rings that were made by either."""
+    data, free = recv.ChunkRingbuffer(1), recv.ChunkRingbuffer(4)
+    config = ChunkStreamConfig(place=LAYOUT, max_chunks=1)
+    streams = [recv.ChunkRingStream(None, None, config, data, free, engine=name) for name in engine_names()]
+    for _ in range(2):
+        free.put(chunk_of())
+    for stream in streams:
+        queue = InprocQueue()
+        for number in range(10):
+            queue.add_packet(heap(number, number))
+        queue.stop()
+        stream.add_inproc_reader(queue)
+    seen = []
+    for chunk in data:
+        assert present_in(chunk) == [1, 0, 0, 0]
+        assert bytes_of(chunk)[0] == chunk.chunk_id
+        seen.append(chunk.chunk_id)
+        free.put(chunk)
+    assert sorted(seen) == sorted(list(range(10)) * len(streams))

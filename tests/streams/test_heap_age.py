@@ -12,9 +12,10 @@ from spead_transport_inproc import InprocReceiver
 
 from spead_transport import Empty, InprocQueue, ThreadPool, open_receiver, recv
 from spead_transport.engine import get_engine
+from spead_transport.engine.interface import HeapAssembler
 from spead_transport.engine.python import PythonEngine
-from spead_transport.engine.python.assembler import PythonAssembler
 from spead_transport.engine.python.workers import Wait, Within, _Loop
+from spead_transport.engine.selection import ENVIRONMENT_VARIABLE
 from spead_transport.protocol.batch import PacketBatch
 from spead_transport.recv import RingStreamConfig, StreamConfig
 from spead_transport.transport import EventReadiness
@@ -22,8 +23,14 @@ from spead_transport.transport import EventReadiness
 from ..wire import packet
 
 
-def assembler(**config: Any) -> PythonAssembler:
-    return PythonEngine().assembler(StreamConfig(**config), RingStreamConfig())
+@pytest.fixture(autouse=True)
+def _chosen_engine(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine of assemblers, and of streams where nothing else is said."""
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, engine)
+
+
+def assembler(**config: Any) -> HeapAssembler:
+    return get_engine().assembler(StreamConfig(**config), RingStreamConfig())
 
 
 def half(cnt: int, **arguments: Any) -> bytes:
@@ -77,11 +84,11 @@ def test_heaps_do_not_age_by_default() -> None:
     assert engine.expire(1e9) == []
 
 
-def test_a_stream_gives_up_old_heaps_though_nothing_more_arrives(engine: str) -> None:
+def test_a_stream_gives_up_old_heaps_though_nothing_more_arrives() -> None:
     queue = InprocQueue()
     config = StreamConfig(max_heap_age=0.02)
     ring = RingStreamConfig(contiguous_only=False)
-    with recv.Stream(ThreadPool(), config, ring, engine=engine) as stream:
+    with recv.Stream(ThreadPool(), config, ring) as stream:
         stream.add_inproc_reader(queue)
         queue.add_packet(half(7))
         heap = stream.get(timeout=30)
@@ -91,11 +98,11 @@ def test_a_stream_gives_up_old_heaps_though_nothing_more_arrives(engine: str) ->
         assert stream.get(timeout=30).cnt == 8
 
 
-async def test_asyncio_too(engine: str) -> None:
+async def test_asyncio_too() -> None:
     queue = InprocQueue()
     config = StreamConfig(max_heap_age=0.02)
     ring = RingStreamConfig(contiguous_only=False)
-    async with recv.asyncio.Stream(ThreadPool(), config, ring, engine=engine) as stream:
+    async with recv.asyncio.Stream(ThreadPool(), config, ring) as stream:
         stream.add_inproc_reader(queue)
         queue.add_packet(half(7))
         assert (await stream.get()).cnt == 7
@@ -105,7 +112,7 @@ def test_a_reader_that_the_caller_drives_ages_with_each_call() -> None:
     queue = InprocQueue()
     config = StreamConfig(max_heap_age=1e-9)
     ring = RingStreamConfig(contiguous_only=False)
-    with recv.Stream(ThreadPool(), config, ring, engine="python") as stream:
+    with recv.Stream(ThreadPool(), config, ring) as stream:
         stream.add_reader(InprocReceiver(queue), worker=False)
         queue.add_packet(half(7))
         with pytest.raises(Empty):
