@@ -29,7 +29,11 @@ enum {
     MESSAGES = 8,            /* taken in one call */
     MESSAGE_BUFFER = 65536,
     HEAP = 1 << 20,          /* memory that payload is copied to, over and over: so it stays in the caches */
+    WINDOW = 2 << 20,        /* bytes of datagrams under way: what stays in the caches is twice as fast */
     PATIENCE = 5,            /* seconds without a datagram after which some are taken to be lost */
+    SENT_PIECE = 64 << 10,   /* through a connection in one call: pieces and buffers that stay in the caches are … */
+    TAKEN_PIECE = 128 << 10, /* … nearly twice as fast as large ones */
+    STREAM_BUFFER = 512 << 10,
 };
 
 /* Copy so many bytes that often. */
@@ -146,7 +150,8 @@ int limit_udp(size_t segment, long count) {
     if (result == 0) {
         struct receiving state = {.socket = target, .wanted = segment * (size_t)count};
         /* The kernel counts its own overhead, too, against the size of the buffer. */
-        result = carry(&state, receive_datagrams, source, segment, (size_t)buffer / 6, send_datagrams);
+        size_t window = buffer / 6 < WINDOW ? (size_t)buffer / 6 : WINDOW;
+        result = carry(&state, receive_datagrams, source, segment, window, send_datagrams);
     }
     close(source);
     close(target);
@@ -160,7 +165,7 @@ static void *receive_bytes(void *argument) {
     if (connection < 0 || !heap)
         state->error = heap ? -errno : -ENOMEM;
     while (!state->error && state->received < state->wanted) {
-        ssize_t count = recv(connection, heap, HEAP, 0);
+        ssize_t count = recv(connection, heap, TAKEN_PIECE, 0);
         if (count > 0)
             state->received += (size_t)count;
         else
@@ -194,14 +199,14 @@ int limit_tcp(size_t nbytes, long count) {
     int source = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int target = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address;
-    set_size(target, SO_RCVBUFFORCE, SO_RCVBUF, 4 << 20);
-    set_size(source, SO_SNDBUFFORCE, SO_SNDBUF, 4 << 20);
+    set_size(target, SO_RCVBUFFORCE, SO_RCVBUF, STREAM_BUFFER);
+    set_size(source, SO_SNDBUFFORCE, SO_SNDBUF, STREAM_BUFFER);
     int result = bind_loopback(target, &address);
     if (result == 0 && (listen(target, 1) || connect(source, (struct sockaddr *)&address, sizeof address)))
         result = -errno;
     if (result == 0) {
         struct receiving state = {.socket = target, .wanted = nbytes * (size_t)count};
-        result = carry(&state, receive_bytes, source, nbytes, 0, send_bytes);
+        result = carry(&state, receive_bytes, source, SENT_PIECE, 0, send_bytes);
     }
     close(source);
     close(target);

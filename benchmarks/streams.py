@@ -23,9 +23,11 @@ _MIB: Final = 1 << 20
 _LOOPBACK: Final = "127.0.0.1"
 _BATCH: Final = _MIB  #: bytes of heaps in one call
 _MOST_IN_BATCH: Final = 512  #: heaps in one call
-_UNDER_WAY: Final = 2  #: calls: so few that memory is used again while it is in the caches
+_UNDER_WAY: Final = 2  #: calls at least, but …
+_WINDOW: Final = 2 * _MIB  #: … otherwise so few bytes that memory is used again while it is in the caches
 _UDP_BUFFER: Final = 64 * _MIB
-_SEND_BUFFER: Final = 4 * _MIB
+_UDP_SEND_BUFFER: Final = 4 * _MIB
+_TCP_BUFFER: Final = _MIB // 2  #: what stays in the caches is faster
 _OVERHEAD: Final = 8  #: the kernel counts that many bytes per byte of small datagrams, at most, against a buffer
 _PATIENCE: Final = 20.0  #: seconds
 
@@ -57,7 +59,7 @@ def udp(library: Library, receiver: Theirs, packet_size: int, stack: ExitStack) 
 
     def make(config: Theirs) -> Theirs:
         streams = library.module.send
-        return streams.UdpStream(library.module.ThreadPool(), [address], config, buffer_size=_SEND_BUFFER)
+        return streams.UdpStream(library.module.ThreadPool(), [address], config, buffer_size=_UDP_SEND_BUFFER)
 
     return make, buffer // _OVERHEAD
 
@@ -65,13 +67,13 @@ def udp(library: Library, receiver: Theirs, packet_size: int, stack: ExitStack) 
 def tcp(library: Library, receiver: Theirs, packet_size: int, stack: ExitStack) -> tuple[MakeSender, int]:
     """Over the loopback interface, too."""
     with socket.create_server((_LOOPBACK, 0)) as acceptor:
-        _set_receive_buffer(acceptor, _SEND_BUFFER)
+        _set_receive_buffer(acceptor, _TCP_BUFFER)
         address = acceptor.getsockname()
         receiver.add_tcp_reader(acceptor, packet_size + 8)
 
     def make(config: Theirs) -> Theirs:
         streams = library.module.send
-        return streams.TcpStream(library.module.ThreadPool(), [address], config, buffer_size=_SEND_BUFFER)
+        return streams.TcpStream(library.module.ThreadPool(), [address], config, buffer_size=_TCP_BUFFER)
 
     return make, 0
 
@@ -112,8 +114,8 @@ def carried(
 
 
 def _window(batch_bytes: int, capacity: int) -> int:
-    """How many calls may be under way. Those of large heaps are few; those of small heaps are not waited for."""
-    wanted = max(_UNDER_WAY, 4 * _MIB // batch_bytes)
+    """How many calls may be under way, where a transport holds `capacity` bytes; 0 if it holds any number."""
+    wanted = max(_UNDER_WAY, _WINDOW // batch_bytes)
     return max(1, min(wanted, capacity // batch_bytes)) if capacity else wanted
 
 
