@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "copy.hpp"
 #include "block_pool.hpp"
 #include "event.hpp"
 #include "memory_sender.hpp"
@@ -52,13 +51,7 @@ struct StoreHandle {
         for (const MemorySender::Piece &piece : pieces) size += piece.size;
         nb::bytes result = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
         if (!result.is_valid()) nb::raise_python_error();
-        auto *target = reinterpret_cast<std::uint8_t *>(PyBytes_AS_STRING(result.ptr()));
-        // What does not fit in a core's cache would only drive out of it what is yet to be copied.
-        const CopyMethod method = size > (std::size_t{1} << 20) ? CopyMethod::nontemporal : CopyMethod::standard;
-        for (const MemorySender::Piece &piece : pieces) {
-            copy_bytes(target, piece.memory.data(), piece.size, method);
-            target += piece.size;
-        }
+        MemorySender::join(pieces, {reinterpret_cast<std::uint8_t *>(PyBytes_AS_STRING(result.ptr())), size});
         return result;
     }
 };

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "copy.hpp"
+
 namespace spead {
 
 namespace {
@@ -12,6 +14,10 @@ namespace {
 // the system takes long to clear: much of what is kept here is memory that nobody used before.
 constexpr std::size_t smallest_piece = std::size_t{1} << 12;
 constexpr std::size_t largest_piece = std::size_t{1} << 20;
+constexpr std::size_t core_cache = std::size_t{1} << 20;
+// malloc(3) takes more than that from the system each time, and gives it back; less is used again (M_MMAP_THRESHOLD,
+// mallopt(3)).
+constexpr std::size_t surely_mapped = std::size_t{32} << 20;
 
 }  // namespace
 
@@ -22,6 +28,17 @@ MemorySender::MemorySender() : SenderBase(1) {
 std::vector<MemorySender::Piece> MemorySender::pieces() const {
     const std::lock_guard lock(mutex_);
     return pieces_;
+}
+
+void MemorySender::join(std::span<const Piece> pieces, std::span<std::uint8_t> target) noexcept {
+    if (target.size() > surely_mapped) prefer_huge_pages(target);
+    // What does not fit in a core's cache would only drive out of it what is yet to be copied.
+    const CopyMethod method = target.size() > core_cache ? CopyMethod::nontemporal : CopyMethod::standard;
+    std::uint8_t *at = target.data();
+    for (const Piece &piece : pieces) {
+        copy_bytes(at, piece.memory.data(), piece.size, method);
+        at += piece.size;
+    }
 }
 
 std::size_t MemorySender::try_send(const spead_batch &batch) {

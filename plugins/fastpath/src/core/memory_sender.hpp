@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "endpoint.hpp"
@@ -24,6 +25,8 @@ public:
 
     // Everything that was sent so far; it stays as it is. Any thread.
     std::vector<Piece> pieces() const;
+    // Copy pieces to memory of their size, which is fresh.
+    static void join(std::span<const Piece> pieces, std::span<std::uint8_t> target) noexcept;
 
 protected:
     std::size_t try_send(const spead_batch &batch) override;

@@ -50,11 +50,18 @@ void *map(std::size_t size) noexcept {
     if (aligned > at) munmap(start, aligned - at);
     if (const std::size_t rest = at + slack - aligned; rest > 0) munmap(reinterpret_cast<void *>(aligned + size), rest);
     void *result = reinterpret_cast<void *>(aligned);
-    madvise(result, size, MADV_HUGEPAGE);  // a wish; without it there are only more page faults
+    prefer_huge_pages({static_cast<std::uint8_t *>(result), size});
     return result;
 }
 
 }  // namespace
+
+void prefer_huge_pages(std::span<std::uint8_t> memory) noexcept {
+    const auto first = reinterpret_cast<std::uintptr_t>(memory.data());
+    const std::uintptr_t start = round_up(first, page);
+    const std::uintptr_t end = (first + memory.size()) / page * page;
+    if (start < end) madvise(reinterpret_cast<void *>(start), end - start, MADV_HUGEPAGE);  // a wish; it does not matter if it fails
+}
 
 // Lies behind the memory that it describes, in the same allocation.
 struct SegmentPool::Segment : spead_segment {

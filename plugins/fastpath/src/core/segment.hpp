@@ -10,11 +10,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <utility>
 
 #include "spead_transport.h"
 
 namespace spead {
+
+// Tell the system that memory is worth huge pages: there are fewer page faults when it is first written to.
+void prefer_huge_pages(std::span<std::uint8_t> memory) noexcept;
 
 // A counted reference to a segment of any origin; may be empty.
 class SegmentRef {
