@@ -9,10 +9,7 @@ headers, in which a heap only changes a few words.
 
 from __future__ import annotations
 
-import re
 import struct
-import sys
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -20,7 +17,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from .batch import Bytes, Offsets, PacketBatch, strided_rows
+from .batch import Bytes, Offsets, PacketBatch
 from .constants import (
     CTRL_STREAM_STOP,
     HEAP_CNT_ID,
@@ -35,6 +32,7 @@ from .constants import (
 from .flavour import Flavour
 from .layout import HeapLayout, Pointers
 from .rejection import PacketError, Rejection
+from .words import BIG_ENDIAN, NATIVE, WORD, Words, header_word, immediate_word, item_key, words_at
 
 __all__ = [
     "DecodedPackets",
@@ -43,25 +41,17 @@ __all__ = [
     "decode_headers",
     "decode_packet",
     "encode_heap",
-    "frame_packets",
-    "oversized",
     "plan_packets",
 ]
 
-_Words: TypeAlias = npt.NDArray[np.uint64]
-_WORD: Final = 8
 #: Header word and the four pointers of every packet, in bytes.
-_PREFIX: Final = 5 * _WORD
+_PREFIX: Final = 5 * WORD
 #: The header counts its item pointers with 16 bits; four of them are in every packet.
 _MAX_POINTERS: Final = 0xFFFF - 4
 #: Each packet has room for at least this much payload, in bytes.
-_MIN_PAYLOAD: Final = _WORD
-_BIG_ENDIAN: Final = np.dtype(">u8")
-_NATIVE: Final = np.dtype(np.uint64)
+_MIN_PAYLOAD: Final = WORD
 #: Batches of fewer packets are decoded without numpy (measured: 3 us a packet against 80 us and 0.3 us a packet).
 _WORTH_VECTORS: Final = 24
-#: Of headers that claim a packet too large for the reader, those that claim more than this are junk, in bytes.
-_PLAUSIBLE: Final = 1 << 30
 #: The columns of `DecodedPackets`, in order, for one packet.
 _Fields: TypeAlias = tuple[int, int, int, int, int, int, int, bool, Pointers | None]
 
@@ -110,14 +100,14 @@ def plan_packets(
         If `max_packet_size` (bytes, rounded down to a multiple of 8) leaves no room, or the heap is too large
         for the flavour.
     """
-    max_packet_size -= max_packet_size % _WORD
+    max_packet_size -= max_packet_size % WORD
     if num_pointers + 1 > _MAX_POINTERS:
         if repeat_pointers:
             raise ValueError(f"{num_pointers} item pointers cannot be repeated: a packet has {_MAX_POINTERS} at most")
-        max_packet_size = min(max_packet_size, _PREFIX + _WORD * _MAX_POINTERS + _MIN_PAYLOAD)
-    room = (max_packet_size - _PREFIX - _MIN_PAYLOAD) // _WORD
+        max_packet_size = min(max_packet_size, _PREFIX + WORD * _MAX_POINTERS + _MIN_PAYLOAD)
+    room = (max_packet_size - _PREFIX - _MIN_PAYLOAD) // WORD
     if room < 1 or (repeat_pointers and num_pointers + 1 > room):
-        need = _PREFIX + _MIN_PAYLOAD + _WORD * (num_pointers + 1 if repeat_pointers else 1)
+        need = _PREFIX + _MIN_PAYLOAD + WORD * (num_pointers + 1 if repeat_pointers else 1)
         raise ValueError(f"packet size is too small: {max_packet_size} bytes, this heap needs at least {need}")
     required = 1 if repeat_pointers else _MIN_PAYLOAD * (-(-(num_pointers + 1) // room) - 1) + 1
     padding = max(0, required - payload_size)
@@ -125,21 +115,21 @@ def plan_packets(
     if total >= 1 << heap_address_bits:
         raise ValueError(f"a heap of {total} bytes is too large for {heap_address_bits}-bit addresses")
     counts = _pointers_per_packet(num_pointers + bool(padding), room, total, max_packet_size, repeat_pointers)
-    capacity = max_packet_size - _PREFIX - _WORD * counts
+    capacity = max_packet_size - _PREFIX - WORD * counts
     body_offsets = np.concatenate(([0], np.cumsum(capacity)))[:-1].astype(np.int64)
     body_sizes = np.minimum(capacity, total - body_offsets)
-    head_sizes = _PREFIX + _WORD * counts
+    head_sizes = _PREFIX + WORD * counts
     head_offsets = np.cumsum(head_sizes) - head_sizes
-    first_words = head_offsets // _WORD
+    first_words = head_offsets // WORD
 
-    template = np.zeros(int(head_sizes.sum()) // _WORD, _NATIVE)
-    template[first_words] = _header_word(heap_address_bits, 0) + (counts + 4).astype(np.uint64)
+    template = np.zeros(int(head_sizes.sum()) // WORD, NATIVE)
+    template[first_words] = header_word(heap_address_bits, 0) + (counts + 4).astype(np.uint64)
     columns = (np.uint64(0), np.uint64(total), body_offsets.astype(np.uint64), body_sizes.astype(np.uint64))
     for position, item_id in enumerate(_EVERY_PACKET, 1):
-        template[first_words + position] = columns[position - 1] | _immediate(item_id, heap_address_bits)
+        template[first_words + position] = columns[position - 1] | immediate_word(item_id, heap_address_bits)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return PacketPlan(
-        template=template.astype(_BIG_ENDIAN),
+        template=template.astype(BIG_ENDIAN),
         cnt_words=first_words + 1,
         pointer_words=np.repeat(first_words + 5, counts) + within,
         pointer_index=within if repeat_pointers else np.arange(counts.sum()),
@@ -180,13 +170,13 @@ def encode_heap(
     plan = plan_packets(len(pointers), layout.payload_size, bits, max_packet_size, repeat_pointers)
     bodies = layout.payload
     if plan.padding:
-        null = np.array([(NULL_ID << bits) | layout.payload_size], _NATIVE)
+        null = np.array([(NULL_ID << bits) | layout.payload_size], NATIVE)
         # Empty items at the end stay there: if the NULL pointer came before theirs, they would get the zeros.
         at_end = pointers & np.uint64(1 << 63 | (1 << bits) - 1) == layout.payload_size
         pointers = np.concatenate((pointers + np.uint64(plan.padding) * at_end, null))
         bodies = (*bodies, np.zeros(plan.padding, np.uint8))
     words = plan.template.copy()
-    words[plan.cnt_words] = cnt | int(_immediate(HEAP_CNT_ID, bits))
+    words[plan.cnt_words] = cnt | int(immediate_word(HEAP_CNT_ID, bits))
     words[plan.pointer_words] = pointers[plan.pointer_index]
     return PacketBatch(
         words.view(np.uint8),
@@ -204,28 +194,13 @@ _EVERY_PACKET: Final = (HEAP_CNT_ID, HEAP_LENGTH_ID, PAYLOAD_OFFSET_ID, PAYLOAD_
 def _pointers_per_packet(count: int, room: int, payload: int, max_packet_size: int, repeat: bool) -> Offsets:
     """How many item pointers each packet of the heap carries."""
     if repeat:
-        per_packet = max_packet_size - _PREFIX - _WORD * count
+        per_packet = max_packet_size - _PREFIX - WORD * count
         return np.full(max(1, -(-payload // per_packet)), count, np.int64)
     full, rest = divmod(count, room)
     leading = [room] * full + [rest] * (rest > 0)
-    taken = sum(max_packet_size - _PREFIX - _WORD * n for n in leading)
+    taken = sum(max_packet_size - _PREFIX - WORD * n for n in leading)
     trailing = max(0, -(-(payload - taken) // (max_packet_size - _PREFIX)))
     return np.array(leading + [0] * trailing, np.int64)
-
-
-def _header_word(heap_address_bits: int, num_items: int) -> np.uint64:
-    address_bytes = heap_address_bits // 8
-    word = MAGIC << 56 | VERSION << 48 | (_WORD - address_bytes) << 40 | address_bytes << 32 | num_items
-    return np.uint64(word)
-
-
-def _immediate(item_id: int, heap_address_bits: int) -> np.uint64:
-    return np.uint64(1 << 63 | item_id << heap_address_bits)
-
-
-def _key(item_id: int, heap_address_bits: int) -> np.uint64:
-    """The bits above the value, in the pointer of an immediate item."""
-    return np.uint64(1 << 63 - heap_address_bits | item_id)
 
 
 # --------------------------------------------------------------------------------------------------- decoding
@@ -254,7 +229,7 @@ class DecodedPackets:
 
 def decode_headers(batch: PacketBatch) -> DecodedPackets:
     """Take the headers of all packets of `batch` apart. Any bytes are fine: a bad packet gets a reason."""
-    if bool(np.any((batch.head_sizes < _WORD) & (batch.body_sizes > 0))):
+    if bool(np.any((batch.head_sizes < WORD) & (batch.body_sizes > 0))):
         batch = batch.flatten()  # cut within the header word: the contract does not promise speed for this
     count = len(batch)
     if count < _WORTH_VECTORS:
@@ -271,18 +246,18 @@ def decode_headers(batch: PacketBatch) -> DecodedPackets:
         pointers=[None] * count,
         num_pointers=np.zeros(count, np.int64),
     )
-    rows = np.flatnonzero(batch.head_sizes >= _WORD)
+    rows = np.flatnonzero(batch.head_sizes >= WORD)
     if not len(rows):
         return decoded
-    first = _words_at(batch.heads, batch.head_offsets[rows], 1)[:, 0]
+    first = words_at(batch.heads, batch.head_offsets[rows], 1)[:, 0]
     address_bytes = (first >> 32 & 0xFF).astype(np.int64)
-    header_size = _WORD + _WORD * (first & 0xFFFF).astype(np.int64)
+    header_size = WORD + WORD * (first & 0xFFFF).astype(np.int64)
     sizes = batch.sizes[rows]
     decoded.reason[rows] = np.select(
         [
             first >> 56 != MAGIC,
             first >> 48 & 0xFF != VERSION,
-            ((first >> 40 & 0xFF).astype(np.int64) + address_bytes != _WORD)
+            ((first >> 40 & 0xFF).astype(np.int64) + address_bytes != WORD)
             | (address_bytes < 1)
             | (address_bytes > 7),
             header_size > sizes,
@@ -332,7 +307,7 @@ def _decode_few(batch: PacketBatch) -> DecodedPackets:
 
 def _decode_one(view: memoryview, start: int, head_size: int, total_size: int) -> _Fields:
     """The elements of :class:`DecodedPackets` for one packet."""
-    if head_size < _WORD:
+    if head_size < WORD:
         return _rejected(Rejection.TRUNCATED)
     (first,) = struct.unpack_from(">Q", view, start)
     address_bytes = first >> 32 & 0xFF
@@ -341,10 +316,10 @@ def _decode_one(view: memoryview, start: int, head_size: int, total_size: int) -
         return _rejected(Rejection.MAGIC)
     if first >> 48 & 0xFF != VERSION:
         return _rejected(Rejection.VERSION)
-    if not 1 <= address_bytes <= 7 or (first >> 40 & 0xFF) + address_bytes != _WORD:
+    if not 1 <= address_bytes <= 7 or (first >> 40 & 0xFF) + address_bytes != WORD:
         return _rejected(Rejection.FLAVOUR)
     count = first & 0xFFFF
-    header_size = _WORD + _WORD * count
+    header_size = WORD + WORD * count
     if header_size > total_size:
         return _rejected(Rejection.TRUNCATED)
     if header_size > head_size:
@@ -353,7 +328,7 @@ def _decode_one(view: memoryview, start: int, head_size: int, total_size: int) -
     others: list[int] = []
     key = 1 << 63 - bits
     mask = (1 << bits) - 1
-    for word in struct.unpack_from(f">{count}Q", view, start + _WORD):
+    for word in struct.unpack_from(f">{count}Q", view, start + WORD):
         item = word >> bits
         if item == key | HEAP_CNT_ID:
             cnt = word & mask
@@ -385,15 +360,15 @@ def _decode_pointers(
     batch: PacketBatch, rows: npt.NDArray[np.int64], header_size: int, bits: int, decoded: DecodedPackets
 ) -> None:
     """Fill in `decoded` for packets whose headers have the same size and flavour."""
-    words = _words_at(batch.heads, batch.head_offsets[rows] + _WORD, header_size // _WORD - 1)
+    words = words_at(batch.heads, batch.head_offsets[rows] + WORD, header_size // WORD - 1)
     keys = words >> bits
     if bool(np.all(keys == keys[0])):
         keys = keys[:1]  # one row stands for all: so it is for the packets of a heap
     mask = np.uint64((1 << bits) - 1)
     others = np.ones(keys.shape, np.bool_)
-    found: dict[int, tuple[npt.NDArray[np.bool_], _Words]] = {}
+    found: dict[int, tuple[npt.NDArray[np.bool_], Words]] = {}
     for item_id in _EVERY_PACKET:
-        match = keys == _key(item_id, bits)
+        match = keys == item_key(item_id, bits)
         others &= ~match
         if words.shape[1]:
             last = words.shape[1] - 1 - np.argmax(match[:, ::-1], axis=1)  # the last one counts
@@ -418,25 +393,11 @@ def _decode_pointers(
         [Rejection.MISSING_ITEM, Rejection.SIZE_MISMATCH, Rejection.OUT_OF_BOUNDS],
         Rejection.NONE,
     )
-    decoded.stops[rows] = (words == _immediate(STREAM_CTRL_ID, bits) | np.uint64(CTRL_STREAM_STOP)).any(axis=1)
+    decoded.stops[rows] = (words == immediate_word(STREAM_CTRL_ID, bits) | np.uint64(CTRL_STREAM_STOP)).any(axis=1)
     num_pointers = others.sum(axis=1)
     decoded.num_pointers[rows] = num_pointers
     for index in np.flatnonzero(num_pointers).tolist():
         decoded.pointers[rows[index]] = words[index][others[index]]
-
-
-def _words_at(block: Bytes, offsets: Offsets, count: int) -> _Words:
-    """``(len(offsets), count)`` words in the machine's byte order, starting at `offsets` (bytes) of `block`."""
-    if not count:
-        return np.zeros((len(offsets), 0), _NATIVE)
-    if np.any(offsets % _WORD):
-        index = offsets[:, np.newaxis] + np.arange(count * _WORD)
-        found = block[index].view(_BIG_ENDIAN)
-    else:  # an eighth of the work
-        words = block[: len(block) // _WORD * _WORD].view(_BIG_ENDIAN)
-        found = words[offsets[:, np.newaxis] // _WORD + np.arange(count)]
-    result: _Words = found.astype(_NATIVE)
-    return result
 
 
 @attrs.frozen(eq=False)
@@ -467,142 +428,3 @@ def decode_packet(data: Bytes, bug_compat: int = 0) -> Packet:
     flavour = Flavour(VERSION, 64, bits, bug_compat)
     no_pointers = np.zeros(0, np.uint64)
     return Packet(flavour, cnt, length, offset, no_pointers if pointers is None else pointers, data[header_size:])
-
-
-#: The first half of the header word, by which a packet is recognised: magic number, version, and the sizes of an
-#: item's id and address. For each, the number of bits of an address.
-_PREFIXES: Final = {int(_header_word(bits, 0)) >> 32: bits for bits in range(8, 64, 8)}
-_PREFIX_SIZE: Final = 4
-#: Any of these, or as much of one as there is before the end of the data.
-_BEGINNING: Final = re.compile(
-    rb"\x53(?:\Z|\x04(?:\Z|[\x01-\x07]\Z|\x07\x01|\x06\x02|\x05\x03|\x04\x04|\x03\x05|\x02\x06|\x01\x07))"
-)
-#: After so many packets of one size it is worth looking at the following ones with numpy.
-_STREAK: Final = 8
-#: The same for the number of items in a header.
-_MANY_ITEMS: Final = 32
-
-
-def frame_packets(
-    data: Bytes, start: int = 0, limit: int = sys.maxsize, max_packet_size: int = sys.maxsize
-) -> tuple[Offsets, Offsets]:
-    """Find packets in bytes where they lie back to back: in a file, or on a TCP connection.
-
-    Bytes between packets are reported as packets of 8 bytes (the last may be shorter), so that they are counted as
-    rejected. The search ends at an incomplete packet, and at one that is too large (:func:`oversized`).
-
-    Parameters
-    ----------
-    data
-        The bytes.
-    start
-        Where the first packet starts.
-    limit
-        How many packets to find at most.
-    max_packet_size
-        Largest packet, in bytes.
-
-    Returns
-    -------
-    offsets, sizes
-        Of each complete packet, in bytes.
-    """
-    runs: list[tuple[int, int, int]] = []  # start, size and number of packets
-    previous = streak = 0
-    view = data.data
-    while limit > 0 and start + _WORD <= len(view):
-        size = _packet_size(data, start, max_packet_size)
-        if size is None or size > max_packet_size or start + size > len(view):
-            break
-        count = 1
-        if size:
-            streak = streak + 1 if size == previous else 0
-            previous = size
-            if streak >= _STREAK:
-                streak = 0
-                count = _count_alike(data, start, size, limit)
-        else:
-            end = _next_header(data, start + 1)
-            size, count = _WORD, min(limit, (end - start) // _WORD)
-            if not count:
-                if end + _PREFIX_SIZE > len(view):
-                    break
-                size, count = end - start, 1
-        runs.append((start, size, count))
-        start += size * count
-        limit -= count
-    table = np.array(runs, np.int64).reshape(-1, 3)
-    counts = table[:, 2]
-    sizes = np.repeat(table[:, 1], counts)
-    within = np.arange(len(sizes), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    offsets: Offsets = np.repeat(table[:, 0], counts) + within * sizes
-    return offsets, sizes
-
-
-def oversized(data: Bytes, start: int, max_packet_size: int) -> int:
-    """Size of the packet that starts here, in bytes, if it is larger than `max_packet_size`; else 0.
-
-    It has to be skipped as a whole: descriptors within its payload are packets, too, and would be taken for some.
-    A claim beyond 1 GiB is not believed, because to skip that much for a damaged header would lose too much.
-    """
-    size = _packet_size(data, start, max_packet_size) if start + _WORD <= len(data) else None
-    return size if size is not None and size > max_packet_size else 0
-
-
-def _next_header(data: Bytes, start: int) -> int:
-    """The first place from `start` on where what is there of the data looks like a packet's first bytes."""
-    found = _BEGINNING.search(data.data, start)
-    return len(data) if found is None else found.start()
-
-
-def _count_alike(data: Bytes, start: int, size: int, limit: int) -> int:
-    """How many packets from `start` on certainly have `size` bytes, because their headers say so in the same way."""
-    most = min(limit, (len(data) - start) // size)
-    if most == 1:
-        return 1
-    (first,) = struct.unpack_from(">Q", data.data, start)
-    header_size, bits = _WORD + _WORD * (first & 0xFFFF), 8 * (first >> 32 & 0xFF)
-    words = _words_at(data, np.array([start], np.int64), header_size // _WORD)[0]
-    # What must be equal: the header word, which items there are, and the payload length.
-    relevant = np.full(len(words), np.iinfo(np.uint64).max << bits & np.iinfo(np.uint64).max, _NATIVE)
-    relevant[0] = np.iinfo(np.uint64).max
-    relevant[words >> bits == _key(PAYLOAD_LENGTH_ID, bits)] = np.iinfo(np.uint64).max
-    count, step = 1, 8
-    while count < most:
-        rows = strided_rows(data, start + count * size, size, min(step, most - count), header_size)
-        differs = ((rows.view(_BIG_ENDIAN) ^ words) & relevant).any(axis=1)
-        if differs.any():
-            return count + int(np.argmax(differs))
-        count += len(rows)
-        step *= 4  # so that packets which are not alike cost little to look at
-    return count
-
-
-def _packet_size(data: Bytes, start: int, max_packet_size: int) -> int | None:
-    """Size of the packet that starts here, 0 if none can, ``None`` if its header is not all there.
-
-    Its header is not larger than `max_packet_size`; the packet may be.
-    """
-    view = data.data
-    first: int = struct.unpack_from(">Q", view, start)[0]
-    bits = _PREFIXES.get(first >> 32)
-    if bits is None:
-        return 0
-    count = first & 0xFFFF
-    header_size = _WORD + _WORD * count
-    if header_size > max_packet_size:
-        return 0
-    if start + header_size > len(view):
-        return None
-    key = int(_key(PAYLOAD_LENGTH_ID, bits))
-    words: Sequence[int] = struct.unpack_from(f">{min(count, _MANY_ITEMS)}Q", view, start + _WORD)
-    if count > _MANY_ITEMS:
-        found = data[start + _WORD : start + header_size].view(_BIG_ENDIAN)
-        words = found[found >> bits == key][-1:].tolist()
-    payload: int | None = None
-    for word in words:
-        if word >> bits == key:
-            payload = word & (1 << bits) - 1
-    if payload is None or header_size + payload > max(max_packet_size, _PLAUSIBLE):
-        return 0
-    return header_size + payload

@@ -20,8 +20,9 @@ from .constants import (
     DESCRIPTOR_SHAPE_ID,
 )
 from .flavour import Flavour
+from .framing import frame_packets
 from .layout import HeapLayout
-from .packets import decode_packet, encode_heap, frame_packets
+from .packets import decode_packet, encode_heap
 from .places import find_items
 
 __all__ = ["Format", "RawDescriptor", "Shape", "decode_descriptor", "encode_descriptor"]

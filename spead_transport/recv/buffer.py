@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import EndOfStream
 from ..protocol.batch import BufferLike, Bytes, PacketBatch, as_bytes
-from ..protocol.packets import frame_packets
+from ..protocol.framing import frame_packets
 from ..transport import Capabilities, EventReadiness, PacketReceiver, Readiness
 
 __all__ = ["BufferReceiver"]

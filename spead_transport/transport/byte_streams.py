@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from ..protocol.batch import Bytes, Offsets, PacketBatch
-from ..protocol.packets import frame_packets, oversized
+from ..protocol.framing import frame_packets, oversized
 
 __all__ = ["PacketFramer", "PacketWriter"]
 

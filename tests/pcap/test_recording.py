@@ -18,7 +18,7 @@ from spead_transport_pcap.writer import LARGEST_PACKET, CaptureWriter
 import spead_transport as spead
 from spead_transport import InprocQueue, send
 from spead_transport.errors import BrokenTransportError, EndOfStream, TransportError
-from spead_transport.protocol.packets import frame_packets
+from spead_transport.protocol.framing import frame_packets
 from spead_transport.transport import Endpoint, PacketBatch
 
 from .captures import ethernet, heap_packets, ipv4, pcapng_bytes, udp, write_pcap

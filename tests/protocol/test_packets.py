@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from spead_transport.protocol import packets as packets_module
 from spead_transport.protocol.batch import PacketBatch
+from spead_transport.protocol.framing import frame_packets, oversized
 from spead_transport.protocol.layout import HeapLayout
 from spead_transport.protocol.packets import (
     DecodedPackets,
     decode_headers,
     decode_packet,
     encode_heap,
-    frame_packets,
-    oversized,
     plan_packets,
 )
 from spead_transport.protocol.rejection import PacketError, Rejection

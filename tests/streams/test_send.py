@@ -14,7 +14,8 @@ import pytest
 
 from spead_transport import ClosedError, Flavour, InprocQueue, Item, ThreadPool, TransportError, recv, send
 from spead_transport.protocol.batch import as_bytes
-from spead_transport.protocol.packets import decode_packet, frame_packets
+from spead_transport.protocol.framing import frame_packets
+from spead_transport.protocol.packets import decode_packet
 from spead_transport.send import GroupMode, HeapReference, HeapReferenceList, StreamConfig
 
 from ..items import heap_of

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spead_transport.protocol.constants import PAYLOAD_LENGTH_ID
-from spead_transport.protocol.packets import frame_packets
+from spead_transport.protocol.framing import frame_packets
 from spead_transport.testing.packets import bytes_of, make_batch
 from spead_transport.transport import PacketBatch, PacketFramer, PacketWriter, as_bytes
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from spead_transport.errors import EndOfStream
 from spead_transport.protocol.constants import MAGIC, PAYLOAD_LENGTH_ID
-from spead_transport.protocol.packets import decode_headers, frame_packets
+from spead_transport.protocol.framing import frame_packets
+from spead_transport.protocol.packets import decode_headers
 from spead_transport.protocol.rejection import Rejection
 from spead_transport.transport import Capabilities, Clock, EventReadiness, PacketBatch, PacketReceiver, system_clock
 from spead_transport.transport.clock import Alarm
