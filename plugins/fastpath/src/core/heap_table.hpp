@@ -15,10 +15,7 @@ namespace spead {
 template <typename Heap>
 class HeapTable {
 public:
-    HeapTable() : places_(16) {
-        std::random_device random;
-        factor_ = (std::uint64_t{random()} << 32 | random()) | 1;
-    }
+    HeapTable() : places_(16) {}
 
     Heap *find(std::uint64_t cnt) const noexcept {
         if (size_ == 0) return nullptr;
@@ -51,6 +48,14 @@ public:
     std::size_t size() const noexcept { return size_; }
 
 private:
+    // One for the whole process: it takes longer to get than a stream to make.
+    static std::uint64_t secret_factor() {
+        static const std::uint64_t factor = [] {
+            std::random_device random;
+            return (std::uint64_t{random()} << 32 | random()) | 1;
+        }();
+        return factor;
+    }
     std::size_t home(std::uint64_t cnt) const noexcept {
         const std::uint64_t mixed = (cnt ^ cnt >> 32) * factor_;
         return static_cast<std::size_t>(mixed >> 32) & (places_.size() - 1);
@@ -70,7 +75,7 @@ private:
 
     std::vector<Heap *> places_;
     std::size_t size_ = 0;
-    std::uint64_t factor_;
+    const std::uint64_t factor_ = secret_factor();
 };
 
 }  // namespace spead
