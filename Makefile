@@ -85,7 +85,7 @@ names: $(STAMP) ## Write the manual's table of spead2's names
 .PHONY: bench
 bench: $(STAMP) ## Compare with spead2 for docs/: some minutes, best on a quiet machine
 	@$(BIN)/python -m benchmarks.source_build
-	$(BIN)/python -m benchmarks --output docs/benchmarks --command "make bench" $(ARGS)
+	$(BIN)/python -m benchmarks --output docs/benchmarks --command 'make bench$(if $(ARGS), ARGS="$(ARGS)")' $(ARGS)
 
 .PHONY: bench-quick
 bench-quick: $(STAMP) ## The same in less than a minute, for out/

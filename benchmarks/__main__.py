@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few short rounds: less than a minute")
     parser.add_argument("--rounds", type=int, default=7, help="how often each contender's turn comes (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=0.2, help="how long a turn lasts (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.1, help="how long a turn lasts (%(default)s)")
     parser.add_argument("--case", nargs="+", default=[""], help="only cases whose name has one of these texts in it")
     parser.add_argument("--list", action="store_true", help="print the names of all cases")
     parser.add_argument("--output", type=Path, default=_OUT, help="folder for results, charts and page (%(default)s)")
