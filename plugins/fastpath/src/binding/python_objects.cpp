@@ -1,6 +1,7 @@
 #include "python_objects.hpp"
 
 #include <structmember.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <stdexcept>
@@ -130,6 +131,11 @@ MaybeAcquire::MaybeAcquire() : has_(interpreter_runs()) {
 
 MaybeRelease::MaybeRelease(bool wanted) {
     if (wanted && interpreter_runs()) release_.emplace();
+}
+
+MaybeRelease::~MaybeRelease() {
+    if (!release_) return;
+    while (!interpreter_runs()) pause();
 }
 
 }  // namespace spead::python

@@ -115,6 +115,11 @@ private:
 class MaybeRelease {
 public:
     explicit MaybeRelease(bool wanted = true);
+    // At the interpreter's end, a thread that was left running never returns from here: Python would end it, by an exception
+    // that must not pass through C++ (as Python itself sees it from 3.14 on).
+    ~MaybeRelease();
+    MaybeRelease(const MaybeRelease &) = delete;
+    MaybeRelease &operator=(const MaybeRelease &) = delete;
 
 private:
     std::optional<nb::gil_scoped_release> release_;
