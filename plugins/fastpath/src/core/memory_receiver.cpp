@@ -13,8 +13,9 @@ namespace {
 // Bytes handed out at a time, and the heaps that they become, stay in the processor's caches until they are used.
 constexpr std::size_t bytes_at_a_time = std::size_t{256} << 10;
 // How many packets ahead a header is fetched: each tells where the next one is, so that the processor cannot foresee it.
-constexpr std::size_t usual_header = 8 * word_size;
 constexpr std::size_t packets_ahead = 16;
+// Bytes of a header that has few item pointers, which may lie in two of the cache's lines.
+constexpr std::size_t usual_header = 8 * word_size;
 
 }  // namespace
 
