@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from math import prod
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -154,6 +155,7 @@ class NativeCodec(Codec):
         self._in_order = {order: dtype if wanted == dtype else wanted for order, wanted in in_order.items()}
         self._integers = _integer_limits(dtype) if not shape else None
         self._booleans = dtype.kind == "b"
+        self._text = _has_text(dtype)
         self._byteorder: Final = "big" if dtype.str.startswith(">") else "little"
 
     def encode(self, value: object, casting: Casting) -> Bytes:
@@ -175,6 +177,8 @@ class NativeCodec(Codec):
     def decode(self, block: Bytes, start: int, end: int, new_order: ByteOrder) -> Any:
         shape: Any = self.shape if end - start == self.nbytes else self._shape_of(end - start)
         array: npt.NDArray[Any] = np.ndarray(shape, self._dtype, block, start, None, self._order)
+        if self._text:
+            _check_text(array)
         if self._booleans:
             array = _as_booleans(array)
         else:
@@ -184,7 +188,7 @@ class NativeCodec(Codec):
         return array if shape else array[()]
 
     def array_form(self, new_order: ByteOrder) -> tuple[np.dtype[Any], np.dtype[Any], Order] | None:
-        if self._booleans or self.nbytes is None:
+        if self._booleans or self._text or self.nbytes is None:
             return None
         return self._dtype, self._in_order[new_order], self._order
 
@@ -303,6 +307,27 @@ def _as_booleans(array: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """`array` itself if its bytes are booleans to NumPy (0 or 1), else a copy in which they are."""
     raw = array.view(np.uint8)
     return array if not raw.size or raw.max() <= 1 else raw != 0
+
+
+def _has_text(dtype: np.dtype[Any]) -> bool:
+    """Whether there are strings of Unicode characters in this type."""
+    if dtype.subdtype is not None:
+        return _has_text(dtype.base)
+    if dtype.names is not None:
+        return any(_has_text(dtype[name]) for name in dtype.names)
+    return dtype.kind == "U" and dtype.itemsize > 0
+
+
+def _check_text(array: npt.NDArray[Any]) -> None:
+    """Refuse strings with numbers that are no characters: NumPy would fail when they are looked at."""
+    dtype = array.dtype
+    if dtype.names is not None:
+        for name in dtype.names:
+            _check_text(array[name])
+    elif _has_text(dtype) and array.size:
+        codes = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise ValueError(f"{int(codes.max()):#x} is not the number of a Unicode character")
 
 
 def _to_numbers(values: npt.NDArray[Any], field: Field) -> npt.NDArray[Any]:

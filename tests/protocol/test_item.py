@@ -297,6 +297,9 @@ def test_numpy_bool_sums_are_right_whatever_arrives() -> None:
         ((1,) * 100, b"a", {"dtype": "u1"}, "dimension"),
         ((1,) * 100, b"a", {"format": [("u", 3)]}, "dimension"),
         ((None,), b"he\xe9lo", {"format": [("c", 8)]}, "ascii"),
+        ((), b"\0\0\0a\0\x11\0\0", {"dtype": ">U2"}, "0x110000 is not the number"),
+        ((2,), b"a\0\0\0\0\0\0\xff", {"dtype": "<U1"}, "0xff000000 is not the number"),
+        ((1,), b"xa\0\0\0\0\0\x11\0", {"dtype": [("a", "u1"), ("b", "<U1", (2,))]}, "0x110000 is not"),
     ],
 )
 def test_received_and_impossible(shape: Any, data: bytes, arguments: Any, message: str) -> None:

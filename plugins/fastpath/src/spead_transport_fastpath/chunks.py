@@ -33,7 +33,7 @@ class NativeChunkRing(ChunkRingCore):
 
     def __init__(self, maxsize: int) -> None:
         self._maxsize = maxsize
-        self.native = _native.ChunkRing(maxsize)
+        self.native: _native.ChunkRing = _native.ChunkRing(maxsize)
 
     @property
     def data_fd(self) -> int:
@@ -88,7 +88,7 @@ class NativeChunkWindow(ChunkWindow):
     def __init__(
         self, max_chunks: int, data_ring: NativeChunkRing, free_ring: NativeChunkRing, *, lossless: bool
     ) -> None:
-        self.native = _native.ChunkWindow(
+        self.native: _native.ChunkWindow = _native.ChunkWindow(
             max_chunks=max_chunks, data_ring=data_ring.native, free_ring=free_ring.native, lossless=lossless
         )
 

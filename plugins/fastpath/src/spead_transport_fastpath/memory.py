@@ -18,7 +18,7 @@ class NativePoolBlocks(PoolBlocks):
 
     def __init__(self, settings: PoolSettings) -> None:
         self._thread_pool = settings.thread_pool  # which ends its threads when it is garbage
-        self.native = _native.BlockPool(
+        self.native: _native.BlockPool = _native.BlockPool(
             lower=settings.lower,
             upper=settings.upper,
             max_free=settings.max_free,
