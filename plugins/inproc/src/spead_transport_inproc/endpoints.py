@@ -19,7 +19,8 @@ from spead_transport.transport import (
     PacketSender,
 )
 
-from .queue import Channel, ChannelReader, InprocQueue, Subscription
+from .channel import Channel, ChannelReader
+from .queue import InprocQueue, Subscription
 
 __all__ = ["CAPABILITIES", "InprocReceiver", "InprocSender"]
 

@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from spead_transport.errors import EndOfStream, Full, Stopped, TransportError
 from spead_transport.transport import BufferLike, EventReadiness, FdSetReadiness, Offsets, PacketBatch, as_bytes
 
+from .channel import Channel, ChannelReader
 from .lanes import Entry, Lane, Tally, merge
 
 __all__ = ["InprocQueue", "InprocStatistics", "Mode", "Policy", "Subscription"]
@@ -41,57 +42,6 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-class ChannelReader(Protocol):
-    """One receiver's access to a channel."""
-
-    def fileno(self) -> int:
-        """A file descriptor that polls readable when :meth:`pop` may have something to say."""
-        ...
-
-    def pop(self) -> PacketBatch | None:
-        """The batch that waits longest, ``None`` if there is none now.
-
-        Raises
-        ------
-        EndOfStream
-            If the channel was stopped and is empty.
-        """
-        ...
-
-
-class Channel(Protocol):
-    """Where the packets of a queue wait when an engine of native code reaches for them, without Python."""
-
-    def push(self, batch: PacketBatch) -> None:
-        """Add a copy of packets.
-
-        Raises
-        ------
-        TransportError
-            If the channel was stopped.
-        """
-        ...
-
-    def reader(self) -> ChannelReader:
-        """Access for one more receiver; the first one also gets what waits."""
-        ...
-
-    def stop(self) -> None:
-        """Take no more packets; readers get those that wait, and then the end."""
-        ...
-
-    def set_ending(self, ending: bool) -> None:
-        """Say whether the first reader that finds nothing left stops the channel."""
-        ...
-
-    @property
-    def stopped(self) -> bool: ...
-
-    def tallies(self) -> list[tuple[int, int]]:
-        """Packets and bytes that came in, that went out, that wait, that waited at most, and that were discarded."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
