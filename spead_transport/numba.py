@@ -11,18 +11,18 @@ from numba.extending import intrinsic  # pyright: ignore[reportMissingModuleSour
 __all__ = ["intp_to_voidptr"]
 
 
-def _intp_to_voidptr(typing_context: Any, address: Any) -> Any:
+def _intp_to_voidptr(typing_context: Any, src: Any) -> Any:
     """For compiled code: turn an integer (``intp`` or ``uintp``) into a pointer, as ``numba.carray`` wants it.
 
     Records cannot have pointers among their fields, and have integers in their place.
     """
-    if address not in (types.intp, types.uintp):
+    if src not in (types.intp, types.uintp):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
-    return types.voidptr(address), generate  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
+    return types.voidptr(src), generate  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
 
 
 intp_to_voidptr: Callable[[int], Any] = intrinsic(_intp_to_voidptr)

@@ -91,13 +91,13 @@ def _accepts(found: Any, call: Call) -> bool:
 
 
 def _signatures(found: Any) -> Iterator[inspect.Signature]:
-    """Each form in which something can be called, without the instance."""
+    """Each form in which something can be called, without what is given by itself: the instance, numba's context."""
     function = found.__init__ if inspect.isclass(found) else found
     overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
     for form in overloads or [found]:
         signature = inspect.signature(form)
         names = signature.parameters
-        yield signature.replace(parameters=[names[name] for name in names if name != "self"])
+        yield signature.replace(parameters=[names[name] for name in names if name not in ("self", "typing_context")])
 
 
 def _by_place(signature: inspect.Signature, call: Call) -> bool:
