@@ -145,7 +145,8 @@ public:
     explicit operator bool() const noexcept { return chunk_ != nullptr; }
     // Null if the chunk has left, or is about to.
     OpenChunk *chunk() const noexcept {
-        return chunk_ && chunk_->is_open && !chunk_->shares[member_].abandoned ? chunk_.get() : nullptr;
+        // In this order: what the member has not abandoned is not given away while it works.
+        return chunk_ && !chunk_->shares[member_].abandoned && chunk_->is_open ? chunk_.get() : nullptr;
     }
 
 private:
