@@ -16,6 +16,9 @@ namespace {
 
 // Most pieces of memory that the system takes at a time.
 constexpr std::size_t max_slices = IOV_MAX;
+// Bytes written at a time, unless one packet has more. (Measured over TCP on one machine: with 64 KiB the receiver works while
+// the sender does, and is woken less often; a whole MiB at a time is slower by a third.)
+constexpr std::size_t piece_bytes = std::size_t{1} << 16;
 
 bool is_equal(const spead_packet &packet, const std::vector<std::uint8_t> &bytes) {
     if (packet.size != bytes.size()) return false;
@@ -36,7 +39,10 @@ std::size_t count_writable(const spead_batch &batch, std::size_t first) noexcept
     };
     std::size_t last = std::min(batch.num_packets, first + max_slices) - 1;
     while (last > first && slices_to(last) > max_slices) last -= std::min(last - first, (slices_to(last) - max_slices + 1) / 2);
-    return last + 1 - first;
+    std::size_t count = 1;
+    std::size_t bytes = batch.packets[first].size;
+    while (first + count <= last && (bytes += batch.packets[first + count].size) <= piece_bytes) count++;
+    return count;
 }
 
 }  // namespace
