@@ -225,13 +225,11 @@ class ReceiveRunner(ReaderRunner):
     """Fills a ring of heaps."""
 
     @abstractmethod
-    def get_nowait(self) -> ReceivedHeap:
-        """The next heap.
+    def take(self) -> ReceivedHeap | None:
+        """The next heap; ``None`` if there is none now.
 
         Raises
         ------
-        Empty
-            If there is none now.
         Stopped
             If the stream ended and all heaps were taken.
         TransportError
@@ -240,14 +238,14 @@ class ReceiveRunner(ReaderRunner):
 
     @abstractmethod
     def get(self, timeout: float | None) -> ReceivedHeap:
-        """Like :meth:`get_nowait`, but wait.
+        """Like :meth:`take`, but wait.
 
         Raises
         ------
         Empty
             If nothing came within `timeout` seconds.
         Stopped, TransportError
-            As :meth:`get_nowait`.
+            As :meth:`take`.
         """
 
     def iterate(self, owner: object) -> Iterator[ReceivedHeap]:
@@ -261,7 +259,7 @@ class ReceiveRunner(ReaderRunner):
 
     @abstractmethod
     def fileno(self) -> int:
-        """A file descriptor that polls readable when :meth:`get_nowait` may have something to say."""
+        """A file descriptor that polls readable when :meth:`take` may have something to say."""
 
     @abstractmethod
     def ring_statistics(self) -> RingStatistics:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Self
+from typing import Final, Self
 
 from ..engine.chunks import Chunk
-from ..engine.interface import EndPolicy, ReceivedHeap
+from ..engine.interface import EndPolicy, ReceivedHeap, ReceiveRunner
 from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.thread_pool import ThreadPool
 from ..errors import Empty, Full, Stopped
@@ -16,6 +16,9 @@ from .chunk_rings import ChunkRing
 from .stream import RingStream, specify
 
 __all__ = ["ChunkRingbuffer", "Stream", "open_receiver"]
+
+#: Heaps that are handed out without a pause, if they have arrived already, before other tasks have a turn.
+_IN_A_ROW: Final = 128
 
 
 class Stream(RingStream):
@@ -37,6 +40,10 @@ class Stream(RingStream):
         super().__init__(thread_pool, config, ring_config, engine=engine, end=end)
         # Its waiters are served in the order of their arrival, and a waiter that is cancelled leaves no trace.
         self._turn = asyncio.Lock()
+        self._waiting = 0
+        # How many heaps may be taken without waiting for one's turn: none while somebody waits.
+        self._in_a_row = _IN_A_ROW
+        self._watch = _Watch(self._runner)
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,7 +65,8 @@ class Stream(RingStream):
         """The next heap; wait for it if there is none.
 
         Several tasks may wait; they are served in the order of their calls. A call that is cancelled takes no heap:
-        the heap is taken only when the waiting is over, and returned without waiting again.
+        the heap is taken only when the waiting is over, and returned without waiting again. Heaps that have arrived
+        are handed out at once, but now and then other tasks have a turn before.
 
         Raises
         ------
@@ -67,12 +75,61 @@ class Stream(RingStream):
         TransportError
             Once, before :exc:`Stopped`, if a reader broke.
         """
-        async with self._turn:
-            while True:
-                try:
-                    return self._runner.get_nowait()
-                except Empty:
-                    await _readable(self._runner.fileno())
+        if self._in_a_row:
+            heap = self._runner.take()
+            if heap is not None:
+                self._in_a_row -= 1
+                return heap
+        return await self._get_in_turn()
+
+    async def _get_in_turn(self) -> ReceivedHeap:
+        pause = not self._in_a_row and not self._waiting
+        self._in_a_row = 0
+        self._waiting += 1
+        try:
+            async with self._turn:
+                if pause:
+                    await asyncio.sleep(0)
+                while (heap := self._runner.take()) is None:
+                    await self._watch.readable()
+                return heap
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._in_a_row = _IN_A_ROW
+
+
+class _Watch:
+    """Waits for a stream's file descriptor, which stays registered with the event loop until it has something to say
+    while nobody waits: whoever waited for a heap is likely to wait for the next one, too.
+
+    The loop keeps the runner, not the stream. A stream that is forgotten stops its runner, and that ends the watch.
+    """
+
+    def __init__(self, runner: ReceiveRunner) -> None:
+        self._runner = runner
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready: asyncio.Future[None] | None = None
+
+    async def readable(self) -> None:
+        """Wait until the file descriptor polls readable. For one task at a time."""
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        if self._loop is not loop:
+            loop.add_reader(self._runner.fileno(), self._report, loop)
+            self._loop = loop
+        try:
+            await self._ready
+        finally:
+            self._ready = None
+
+    def _report(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop or self._ready is None:
+            loop.remove_reader(self._runner.fileno())
+            if loop is self._loop:
+                self._loop = None
+        elif not self._ready.done():
+            self._ready.set_result(None)
 
 
 class ChunkRingbuffer(ChunkRing):

@@ -12,7 +12,7 @@ from ..engine.recv_config import RingStreamConfig, StreamConfig
 from ..engine.selection import receiving_engine
 from ..engine.stats import RingStatistics
 from ..engine.thread_pool import ThreadPool
-from ..errors import Stopped
+from ..errors import Empty, Stopped
 from ..settings import StreamSettings, StreamSpec, as_spec, common_settings
 from ..transport import PacketReceiver
 from .base import BaseStream, ReceiverTarget
@@ -106,7 +106,10 @@ class RingStream(BaseStream):
         TransportError
             Once, before :exc:`Stopped`, if a reader broke.
         """
-        return self._runner.get_nowait()
+        heap = self._runner.take()
+        if heap is None:
+            raise Empty("no heap has arrived")
+        return heap
 
     def __iter__(self) -> Iterator[ReceivedHeap]:
         """The heaps until the stream ends; waiting for one blocks the thread."""

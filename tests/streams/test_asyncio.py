@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import weakref
 from functools import partial
 
 import numpy as np
@@ -237,6 +238,67 @@ async def test_cancelled_waiters_do_not_disturb_the_end(engine: str) -> None:
             asyncio.CancelledError,
             Stopped,
         ]
+
+
+async def test_a_task_that_only_receives_lets_others_run(engine: str) -> None:
+    queue = InprocQueue()
+    received = 0
+    seen: set[int] = set()
+
+    async def look() -> None:
+        while True:
+            seen.add(received)
+            await asyncio.sleep(0)
+
+    for cnt in range(1000):
+        queue.add_packet(packet(cnt, b"x"))
+    queue.stop()
+    async with recv.asyncio.Stream(ThreadPool(), engine=engine) as receiver:
+        receiver.add_inproc_reader(queue)
+        looking = asyncio.create_task(look())
+        async for heap in receiver:
+            assert heap.cnt == received
+            received += 1
+        looking.cancel()
+    assert received == 1000
+    assert len(seen) > 5
+
+
+def test_a_stream_may_wait_in_several_loops(engine: str) -> None:
+    queue = InprocQueue()
+    stream = recv.asyncio.Stream(ThreadPool(), engine=engine)
+    stream.add_inproc_reader(queue)
+
+    async def receive(cnt: int) -> None:
+        waiting = asyncio.create_task(stream.get())
+        await asyncio.sleep(0)
+        queue.add_packet(packet(cnt, b"x"))
+        assert (await asyncio.wait_for(waiting, PATIENCE)).cnt == cnt
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        for cnt in range(10):
+            (first if cnt % 3 else second).run(receive(cnt))
+    asyncio.run(receive(10))
+    stream.stop()
+
+
+async def test_a_stream_that_is_forgotten_stops_although_it_was_waited_for(engine: str) -> None:
+    queue = InprocQueue()
+    stream = recv.asyncio.Stream(ThreadPool(), engine=engine)
+    stream.add_inproc_reader(queue)
+    fd = stream.fd
+    waiting = asyncio.create_task(stream.get())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    forgotten = weakref.ref(stream)
+    del stream, waiting
+    gc.collect()
+    assert forgotten() is None
+    loop = asyncio.get_running_loop()
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert not loop.remove_reader(fd)
 
 
 async def test_get_can_be_given_a_time_limit(engine: str) -> None:

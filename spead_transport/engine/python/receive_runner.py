@@ -53,12 +53,9 @@ class PythonReceiveRunner(Readers, ReceiveRunner):
     def __del__(self) -> None:
         self._epoll.close()
 
-    def get_nowait(self) -> ReceivedHeap:
+    def take(self) -> ReceivedHeap | None:
         with self._lock:
-            heap = self._next()
-        if heap is None:
-            raise Empty("no heap has arrived")
-        return heap
+            return self._next()
 
     def get(self, timeout: float | None) -> ReceivedHeap:
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -88,10 +88,10 @@ public:
         RunnerFace::add_reader(receiver, worker);
     }
 
-    nb::object get_nowait() {
+    nb::object next_or_none() {
         switch (find()) {
             case ReceiveRunner::Next::heap: return make_next();
-            case ReceiveRunner::Next::empty: return raise_empty("no heap has arrived");
+            case ReceiveRunner::Next::empty: return nb::none();
             default: return raise_stopped();
         }
     }
@@ -295,7 +295,7 @@ void bind_receiving(nb::module_ &m) {
         .def(nb::init<const ReceiveSettings &>(), arg("settings"))
         .def("add_reader", &PyReceiveRunner::add_reader, arg("receiver"), arg("worker").none())
         .def("start", &PyReceiveRunner::start)
-        .def("get_nowait", &PyReceiveRunner::get_nowait)
+        .def("take", &PyReceiveRunner::next_or_none)
         .def("get", &PyReceiveRunner::get, arg("timeout").none())
         .def("iterate", [](nb::handle self, nb::object owner) { return HeapIterator(nb::borrow(self), std::move(owner)); }, arg("owner"))
         .def("fileno", &PyReceiveRunner::fileno)

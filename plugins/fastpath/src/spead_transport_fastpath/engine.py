@@ -135,8 +135,8 @@ class NativeReceiveRunner(ReceiveRunner):
     def start(self) -> None:
         self._native.start()
 
-    def get_nowait(self) -> ReceivedHeap:
-        return self._native.get_nowait()
+    def take(self) -> ReceivedHeap | None:
+        return self._native.take()
 
     def get(self, timeout: float | None) -> ReceivedHeap:
         return self._native.get(timeout)
