@@ -5,12 +5,26 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 namespace spead {
 
-#ifdef __SSE2__
+// Sanitizers do not see what an instruction copies.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+const bool has_fast_move = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned fast_short_rep_mov = 1U << 4;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & fast_short_rep_mov) != 0;
+}();
+#else
+const bool has_fast_move = false;
+#endif
+
 namespace {
 
+#ifdef __SSE2__
 void copy_nontemporal(std::uint8_t *target, const std::uint8_t *source, std::size_t size) noexcept {
     constexpr std::size_t vector = sizeof(__m128i);
     const std::size_t lead = (vector - reinterpret_cast<std::uintptr_t>(target) % vector) % vector;
@@ -22,9 +36,19 @@ void copy_nontemporal(std::uint8_t *target, const std::uint8_t *source, std::siz
     std::memcpy(target + at, source + at, size - at);
     _mm_sfence();  // streaming stores are not ordered with the store that hands the heap over
 }
+#endif
+
+void copy(std::uint8_t *target, const std::uint8_t *source, std::size_t size) noexcept {
+#ifdef __x86_64__
+    if (moves_fast(size)) {
+        asm volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(size) : : "memory");
+        return;
+    }
+#endif
+    std::memcpy(target, source, size);
+}
 
 }  // namespace
-#endif
 
 void copy_bytes(std::uint8_t *target, const std::uint8_t *source, std::size_t size, CopyMethod method) noexcept {
     if (size == 0) return;
@@ -36,7 +60,7 @@ void copy_bytes(std::uint8_t *target, const std::uint8_t *source, std::size_t si
 #else
     (void)method;
 #endif
-    std::memcpy(target, source, size);
+    copy(target, source, size);
 }
 
 }  // namespace spead
