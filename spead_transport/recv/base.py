@@ -80,8 +80,9 @@ class BaseStream:
             endpoint, which belongs to the stream from now on.
         worker
             Whether a thread of the pool drains the transport, or whoever asks the stream for heaps. By default
-            it is the thread if the transport would otherwise lose packets, or ``max_heap_age`` is set. (Chunks are
-            always filled by threads.)
+            it is the thread if packets come over a network, whose buffers should not fill up while the user computes,
+            if the transport would otherwise lose packets, or if ``max_heap_age`` is set. (Chunks are always filled by
+            threads.)
 
         Returns
         -------
@@ -108,7 +109,8 @@ class BaseStream:
         return url
 
     def _needs_worker(self, receiver: PacketReceiver) -> bool:
-        return receiver.capabilities.lossy or self._config.max_heap_age > 0
+        capabilities = receiver.capabilities
+        return capabilities.lossy or capabilities.reach == "network" or self._config.max_heap_age > 0
 
     def add_readers(self, targets: Iterable[ReceiverTarget]) -> None:
         """Receive from several transports. If one does not open, the stream is stopped and the error raised."""

@@ -49,7 +49,8 @@ class Capabilities:
     lossy: bool
     #: Packets arrive in the order in which one sender sent them.
     ordered: bool
-    #: How far packets travel: within a process, between processes of a host, or between hosts.
+    #: How far packets travel: within a process, between processes of a host, or between hosts. Over a network, too, a
+    #: stream keeps the receiver drained from a worker thread.
     reach: Literal["process", "host", "network"]
     #: Largest packet, in bytes; ``None`` if there is no limit.
     largest_packet: int | None = None

@@ -78,6 +78,35 @@ FileDescriptor udp_socket(SocketAddress &address) {
     return fd;
 }
 
+// Has a heap at every other call, and nothing in between; its file descriptor polls readable once the heaps are over.
+class Pulsing final : public ReceiverBase {
+public:
+    Pulsing(std::size_t heaps, std::size_t size, std::uint32_t rest_ns) : ReceiverBase(rest_ns), left_(heaps) {
+        const Bytes payload = numbered_bytes(size);
+        for (std::uint64_t cnt = 1; cnt <= heaps; cnt++) heaps_.push_back(packets_of({heap_of(cnt, payload)}, GroupMode::serial, {}));
+    }
+    // The calls so far.
+    std::atomic<int> calls{0};
+    Event over;
+
+protected:
+    std::size_t try_recv(std::size_t, spead_batch &batch) override {
+        const auto call = static_cast<std::size_t>(calls++);
+        if (call % 2 || call / 2 >= heaps_.size()) return 0;
+        packets_ = std::make_unique<WholePackets>(heaps_[call / 2]);
+        batch.packets = packets_->view().packets;
+        if (--left_ == 0) over.set();
+        return heaps_[call / 2].size();
+    }
+    int fileno() const noexcept override { return over.fileno(); }
+    void release() noexcept override { over.set(); }
+
+private:
+    std::size_t left_;
+    std::vector<std::vector<Bytes>> heaps_;
+    std::unique_ptr<WholePackets> packets_;
+};
+
 }  // namespace
 
 TEST(a_large_heap_is_adopted_from_the_queue) {
@@ -157,6 +186,38 @@ TEST(packets_are_kept_in_memory_back_to_back) {
     for (const MemorySender::Piece &piece : memory->pieces())
         kept.insert(kept.end(), piece.memory.data(), piece.memory.data() + piece.size);
     CHECK(kept == expected);
+}
+
+TEST(a_worker_that_found_much_looks_again_after_a_rest) {
+    Workers workers(1, {});
+    auto receiver = make_receiver({.assembler = {}, .ring_heaps = 100});
+    const auto pulsing = std::make_shared<Pulsing>(3, 50'000, 1000);
+    receiver->add_reader(as_receiver(pulsing), workers.assign());
+    // Nothing but the rests can have it asked for the second heap and the third.
+    for (std::uint64_t cnt = 1; cnt <= 3; cnt++) CHECK_EQUAL(wait_for_heap(*receiver).cnt, cnt);
+    receiver->stop();
+    workers.stop();
+}
+
+TEST(a_worker_waits_where_little_came_or_no_rest_is_asked_for) {
+    struct Example {
+        std::size_t size;
+        std::uint32_t rest_ns;
+    };
+    for (const Example &example : {Example{1000, 1000}, Example{50'000, 0}}) {
+        Workers workers(1, {});
+        auto receiver = make_receiver({.assembler = {}, .ring_heaps = 100});
+        const auto pulsing = std::make_shared<Pulsing>(2, example.size, example.rest_ns);
+        receiver->add_reader(as_receiver(pulsing), workers.assign());
+        CHECK_EQUAL(wait_for_heap(*receiver).cnt, 1u);
+        while (pulsing->calls < 2) std::this_thread::yield();
+        CHECK(receiver->wait(0.01) == Waited::timed_out);
+        CHECK_EQUAL(pulsing->calls.load(), 2);
+        pulsing->over.set();
+        CHECK_EQUAL(wait_for_heap(*receiver).cnt, 2u);
+        receiver->stop();
+        workers.stop();
+    }
 }
 
 TEST(many_threads_send_and_a_worker_receives) {

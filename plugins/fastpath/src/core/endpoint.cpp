@@ -82,6 +82,8 @@ void Receiver::release_batch() const noexcept {
     if (SPEAD_HAS_SLOT(*table_, release_batch)) table_->release_batch(table_->self);
 }
 
+double Receiver::rest() const noexcept { return SPEAD_HAS_SLOT(*table_, rest_ns) ? 1e-9 * table_->rest_ns : 0.0; }
+
 std::map<std::string, std::uint64_t> Receiver::drops() const {
     std::map<std::string, std::uint64_t> result;
     if (!SPEAD_HAS_SLOT(*table_, drops)) return result;
@@ -128,7 +130,7 @@ SenderBase::SenderBase(std::size_t num_destinations) noexcept
                      sender.close_once([&] { sender.release(); });
                  }} {}
 
-ReceiverBase::ReceiverBase() noexcept
+ReceiverBase::ReceiverBase(std::uint32_t rest_ns) noexcept
     : table_{.struct_size = sizeof(spead_receiver),
              .self = this,
              .try_recv =
@@ -145,7 +147,8 @@ ReceiverBase::ReceiverBase() noexcept
                      auto &receiver = *static_cast<ReceiverBase *>(self);
                      receiver.close_once([&] { receiver.release(); });
                  },
-             .take_notice = [](void *self, spead_error *notice) { return static_cast<ReceiverBase *>(self)->take_notice(*notice); }} {}
+             .take_notice = [](void *self, spead_error *notice) { return static_cast<ReceiverBase *>(self)->take_notice(*notice); },
+             .rest_ns = rest_ns} {}
 
 int ReceiverBase::take_notice(spead_error &notice) noexcept {
     if (notices_.empty()) return 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -12,6 +13,13 @@ namespace {
 
 // Packets asked for at a time.
 constexpr std::size_t batch_packets = 1024;
+// Bytes that came in one go after which a rest is worth while: more may come soon.
+constexpr std::size_t much = 32 << 10;
+
+std::size_t size_of(const spead_batch &batch) noexcept {
+    return std::accumulate(batch.packets, batch.packets + batch.num_packets, std::size_t{0},
+                           [](std::size_t sum, const spead_packet &packet) { return sum + packet.size; });
+}
 
 }  // namespace
 
@@ -58,7 +66,9 @@ void Readers::start_reader(const std::shared_ptr<Reader> &reader) {
 bool Readers::receive(Reader &reader) noexcept {
     const bool came = guarded(reader, [&] {
         const spead_batch batch = reader.receiver.try_recv(batch_packets);
+        reader.rests = batch.num_packets == 0 && std::exchange(reader.taken, 0) >= much;
         if (batch.num_packets == 0) return false;
+        reader.taken += size_of(batch);
         assembler_.add(batch, monotonic_time(), assembled_);
         taken_in(reader);
         return true;
@@ -111,6 +121,7 @@ void Readers::expire() {
 
 Wait Readers::wait_for(const Reader &reader) const noexcept {
     if (reader.ended) return Paused{};
+    if (const double rest = reader.receiver.rest(); reader.rests && rest > 0) return Delay{rest};
     const double expiry = assembler_.next_expiry();
     if (expiry == std::numeric_limits<double>::infinity()) return Readable{reader.receiver.fileno()};
     return Readable{reader.receiver.fileno(), std::max(0.0, expiry - monotonic_time())};

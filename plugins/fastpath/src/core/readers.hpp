@@ -50,6 +50,9 @@ protected:
         const Receiver receiver;
         const std::shared_ptr<Worker> worker;
         bool ended = false;
+        // Whether to rest before waiting, and how many bytes came in since it last was empty.
+        bool rests = false;
+        std::size_t taken = 0;
 
     private:
         std::weak_ptr<Readers> runner_;

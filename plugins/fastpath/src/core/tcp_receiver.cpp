@@ -35,7 +35,8 @@ std::string name_of(const sockaddr_storage &address, socklen_t size) {
 
 TcpReceiver::TcpReceiver(FileDescriptor listener, std::optional<std::size_t> connections, std::size_t max_packet_size,
                          std::string url, Hints hints)
-    : listener_(std::move(listener)),
+    : ReceiverBase(socket_rest_ns),
+      listener_(std::move(listener)),
       url_(std::move(url)),
       hints_(std::move(hints)),
       missing_(connections),

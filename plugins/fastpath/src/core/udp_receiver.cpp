@@ -45,7 +45,8 @@ bool is_report(int error) noexcept {
 
 }  // namespace
 
-UdpReceiver::UdpReceiver(std::vector<FileDescriptor> sockets, std::size_t max_size, bool coalescing) : max_size_(max_size) {
+UdpReceiver::UdpReceiver(std::vector<FileDescriptor> sockets, std::size_t max_size, bool coalescing)
+    : ReceiverBase(socket_rest_ns), max_size_(max_size) {
     for (FileDescriptor &fd : sockets) {
         coalescing = enable_coalescing(fd.get()) && coalescing;
         poller_.add(fd.get());
