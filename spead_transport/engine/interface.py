@@ -11,9 +11,10 @@ Three coarse contracts, all in batches. None of them knows a transport by name:
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence, Sized
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from ..errors import Stopped
 from ..protocol.batch import PacketBatch
@@ -25,13 +26,12 @@ from . import recv_config, send_config
 from .chunks import ChunkRingCore, ChunkStreamConfig, PythonChunkRing
 from .numbering import CntSequence, NumberedHeap
 from .pool_blocks import PoolBlocks, PoolSettings
-from .send_config import GroupMode, HeapReference, HeapReferenceList
-from .stats import RingStatistics, StreamStats
+from .send_config import GroupMode, HeapReferenceList
+from .stats import RingStatistics, SenderStatistics, StreamStats
 from .thread_pool import ThreadPool
 
 __all__ = [
     "ChunkWindow",
-    "Completion",
     "EndPolicy",
     "Engine",
     "HeapAssembler",
@@ -40,16 +40,13 @@ __all__ = [
     "ReaderRunner",
     "ReceiveRunner",
     "ReceivedHeap",
+    "SendFutures",
     "SendRunner",
 ]
 
 ReceivedHeap: TypeAlias = Heap | IncompleteHeap
 #: Whether a stream ends with the first of its readers that ends, or with the last.
 EndPolicy: TypeAlias = Literal["any", "all"]
-#: Told what was submitted, how many bytes of it went out, and what went wrong, if anything did.
-Completion: TypeAlias = Callable[[Any, int, Exception | None], None]
-#: Numbered heaps, in whatever form an engine wants them.
-NumberedT = TypeVar("NumberedT", bound=Sized)
 
 
 class HeapEncoder(ABC):
@@ -109,39 +106,43 @@ class HeapAssembler(ABC):
         """A snapshot of what was counted."""
 
 
-class SendRunner(ABC, Generic[NumberedT]):
-    """Sends heaps through one packet sender. All methods may be called from any thread."""
+class SendFutures(Protocol):
+    """Sends heaps through a runner, with a future for each call. It is used in one event loop at a time.
 
-    @abstractmethod
-    def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> NumberedT:
-        """Check heaps and give them their numbers, so that they can be sent, once: as :func:`number_heaps`.
+    A future gives the bytes sent, or fails as :meth:`SendRunner.send` would. It is never done before the loop had a
+    turn, unless it fails because the heaps have no valid number or destination, so that a task which sends without
+    end lets others run. Many futures are done in one pass. Cancelling one does not keep its heaps from being sent.
 
-        What the references say is taken over; the heaps' memory must not change until they are sent.
+    What can be sent without waiting is sent in the call, and the rest by a worker.
+    """
 
-        Raises
-        ------
-        OSError
-            If there are none, or a heap cnt or substream index is out of range (``EINVAL``). No number is used up.
-        """
+    def send(self, heaps: HeapReferenceList, mode: GroupMode) -> asyncio.Future[int]:
+        """Send a group of heaps, with one future for all of them."""
+        ...
 
-    def number_one(
-        self, heap: OutgoingHeap, cnt: int, substream_index: int, rate: float, sequence: CntSequence
-    ) -> NumberedT:
-        """The same for one heap.
+    def send_one(self, heap: OutgoingHeap, cnt: int, substream_index: int, rate: float) -> asyncio.Future[int]:
+        """Send a heap.
 
         Raises
         ------
         TypeError
             If `heap` is no heap to send.
-        OSError
-            As :meth:`number`.
         """
-        reference = HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate)
-        return self.number(HeapReferenceList((reference,)), sequence)
+        ...
+
+    def all_so_far(self) -> asyncio.Future[None] | None:
+        """What will be done when all of the futures given out so far are; ``None`` if they are."""
+        ...
+
+
+class SendRunner(ABC):
+    """Sends heaps through one packet sender. All methods may be called from any thread."""
 
     @abstractmethod
-    def send(self, heaps: NumberedT, mode: GroupMode, timeout: float | None) -> int:
-        """Send a group of heaps, driven by the caller, after everything that was submitted before.
+    def send(self, heaps: HeapReferenceList, mode: GroupMode, timeout: float | None) -> int:
+        """Send a group of heaps, driven by the caller, after everything that is waiting.
+
+        Those without a number get one, as by :func:`number_heaps`.
 
         Returns
         -------
@@ -150,6 +151,9 @@ class SendRunner(ABC, Generic[NumberedT]):
 
         Raises
         ------
+        OSError
+            If there are no heaps, or a heap cnt or substream index is out of range (``EINVAL``). No number is used
+            up.
         BlockingIOError
             If more than ``max_heaps`` heaps would be waiting.
         TimeoutError
@@ -161,16 +165,24 @@ class SendRunner(ABC, Generic[NumberedT]):
         """
 
     @abstractmethod
-    def submit(self, heaps: NumberedT, mode: GroupMode, completion: Completion, token: object) -> None:
-        """Send a group of heaps, as far as it goes without waiting in the call, and from a worker thereafter.
+    def send_one(self, heap: OutgoingHeap, cnt: int, substream_index: int, rate: float, timeout: float | None) -> int:
+        """The same for one heap.
 
-        `completion` is called once, with `token`, in this call or from a worker; it must not block. Never raises for
-        what happens while sending: that goes to `completion`.
+        Raises
+        ------
+        TypeError
+            If `heap` is no heap to send.
+        OSError, ValueError
+            As :meth:`send`.
         """
 
     @abstractmethod
+    def futures(self) -> SendFutures:
+        """What sends with asyncio. To be called once."""
+
+    @abstractmethod
     def flush(self, timeout: float | None) -> None:
-        """Wait until everything submitted so far is sent or failed.
+        """Wait until everything that waits now is sent or failed.
 
         Raises
         ------
@@ -181,6 +193,10 @@ class SendRunner(ABC, Generic[NumberedT]):
     @abstractmethod
     def close(self) -> None:
         """Close the sender. What is still waiting fails with :exc:`ClosedError`. Idempotent."""
+
+    @abstractmethod
+    def statistics(self) -> SenderStatistics:
+        """A snapshot of what was counted."""
 
 
 class ReaderRunner(ABC):
@@ -322,8 +338,10 @@ class Engine(ABC):
         self,
         sender: PacketSender,
         config: send_config.StreamConfig,
+        sequence: CntSequence,
         thread_pool: ThreadPool,
-    ) -> SendRunner[Any]: ...
+    ) -> SendRunner:
+        """What sends through `sender`, which is its own from now on. Heaps without a number get one of `sequence`."""
 
     @abstractmethod
     def receive_runner(

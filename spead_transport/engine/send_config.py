@@ -12,7 +12,7 @@ import attrs
 from ..protocol.outgoing import Heap
 from .validators import non_negative_rate, positive
 
-__all__ = ["GroupMode", "HeapReference", "HeapReferenceList", "RateMethod", "StreamConfig"]
+__all__ = ["GroupMode", "HeapReference", "HeapReferenceList", "RateMethod", "StreamConfig", "single_heap"]
 
 
 class RateMethod(enum.Enum):
@@ -159,3 +159,14 @@ class HeapReferenceList:
         if not isinstance(index, slice):
             raise TypeError("a HeapReferenceList can only be sliced")
         return HeapReferenceList(self.references[index])
+
+
+def single_heap(heap: Heap, cnt: int, substream_index: int, rate: float) -> HeapReferenceList:
+    """A list of one heap.
+
+    Raises
+    ------
+    TypeError
+        If `heap` is no heap to send.
+    """
+    return HeapReferenceList((HeapReference(heap, cnt=cnt, substream_index=substream_index, rate=rate),))

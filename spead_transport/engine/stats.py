@@ -1,4 +1,4 @@
-"""Statistics of receiving streams: named counters and maxima."""
+"""Statistics of streams. Those of receiving ones are named counters and maxima."""
 
 from __future__ import annotations
 
@@ -10,9 +10,28 @@ import attrs
 
 from ..protocol.rejection import Rejection
 
-__all__ = ["CORE_STATS", "EXTRA_STATS", "RingStatistics", "StreamStatConfig", "StreamStats"]
+__all__ = ["CORE_STATS", "EXTRA_STATS", "RingStatistics", "SenderStatistics", "StreamStatConfig", "StreamStats"]
 
 D = TypeVar("D")
+
+
+@attrs.frozen(kw_only=True)
+class SenderStatistics:
+    """What became of the heaps that a stream was given.
+
+    Each heap is sent, failed, refused, or waiting.
+    """
+
+    heaps_sent: int = 0
+    #: SPEAD headers included; of failed heaps, what is known to have gone out.
+    bytes_sent: int = 0
+    #: Heaps that an error, a time limit or :meth:`close` kept from being sent as a whole.
+    heaps_failed: int = 0
+    #: Heaps that were not taken because ``max_heaps`` heaps were waiting.
+    heaps_refused: int = 0
+    heaps_waiting: int = 0
+    #: The most that were in the engine's hands at a time, those that it refused included.
+    peak_waiting: int = 0
 
 
 @attrs.frozen(kw_only=True)

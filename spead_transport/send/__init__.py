@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from .._lazy import lazy_names
 from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, RateMethod, StreamConfig
+from ..engine.stats import SenderStatistics
 from ..protocol.generator import HeapGenerator, ItemGroup
 from ..protocol.outgoing import Heap, PacketGenerator
 from . import asyncio
 from .bytes_stream import BytesStream
 from .ibverbs import UdpIbvConfig, UdpIbvStream
 from .opening import open_sender
-from .statistics import SenderStatistics
 from .stream import Stream, SyncStream
 
 if TYPE_CHECKING:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .._lazy import lazy_names
 from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, StreamConfig
@@ -17,7 +15,6 @@ from ..protocol.outgoing import Heap
 from ..transport import PacketSender, open_sender_async
 from .ibverbs import UdpIbvConfig
 from .opening import SenderTarget, handed_over, specify
-from .statistics import SenderStatistics, Tally
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     from spead_transport_udp.asyncio import UdpStream
 
 __all__ = ["AsyncStream", "InprocStream", "SenderOpening", "TcpStream", "UdpIbvStream", "UdpStream", "open_sender"]
-
-_SERIAL: Final = GroupMode.SERIAL
 
 
 class AsyncStream(Stream):
@@ -46,7 +41,7 @@ class AsyncStream(Stream):
         engine: str | None = None,
     ) -> None:
         super().__init__(sender, config, thread_pool=thread_pool, engine=engine)
-        self._completions = _Completions(self._tally)
+        self._futures = self._runner.futures()
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,14 +76,7 @@ class AsyncStream(Stream):
             :exc:`BlockingIOError`, in particular, if ``max_heaps`` heaps are waiting already. Cancelling it does
             not keep the heap from being sent.
         """
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        try:
-            numbered = self._runner.number_one(heap, cnt, substream_index, rate, self._cnts)
-        except OSError as error:
-            future.set_exception(error)
-        else:
-            self._submit(numbered, 1, _SERIAL, future)
-        return future
+        return self._futures.send_one(heap, cnt, substream_index, rate)
 
     def async_send_heaps(
         self, heaps: Iterable[HeapReference] | HeapReferenceList, mode: GroupMode
@@ -107,24 +95,7 @@ class AsyncStream(Stream):
         TypeError
             If a member is no :class:`HeapReference`.
         """
-        checked = HeapReferenceList.of(heaps)
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        try:
-            numbered = self._runner.number(checked, self._cnts)
-        except OSError as error:
-            future.set_exception(error)
-        else:
-            self._submit(numbered, len(checked), mode, future)
-        return future
-
-    def _submit(self, numbered: Any, num_heaps: int, mode: GroupMode, future: asyncio.Future[int]) -> None:
-        self._tally.begin(num_heaps)
-        self._completions.expected += 1
-        self._runner.submit(numbered, mode, self._completions.complete, (future, num_heaps))
-
-    def statistics(self) -> SenderStatistics:
-        self._completions.collect()
-        return super().statistics()
+        return self._futures.send(HeapReferenceList.of(heaps), mode)
 
     def flush(self, timeout: float | None = None) -> None:
         """Block until everything is sent or failed. The event loop stands still meanwhile.
@@ -138,7 +109,9 @@ class AsyncStream(Stream):
 
     async def async_flush(self) -> None:
         """Wait until everything that was sent before this call is sent or failed, and its futures are done."""
-        await self._completions.all_so_far()
+        sent = self._futures.all_so_far()
+        if sent is not None:
+            await sent
 
     def close(self) -> None:
         """Close the transport. What is waiting fails with :exc:`ClosedError`. Idempotent."""
@@ -156,100 +129,6 @@ class UdpIbvStream(AsyncStream):
 
     def __init__(self, thread_pool: ThreadPool | None, config: StreamConfig, udp_ibv_config: UdpIbvConfig) -> None:
         raise no_ibverbs("send.asyncio.UdpStream")
-
-
-class _Completions:
-    """Brings what the engine reports, from whatever thread, to the futures' event loop: many in one pass.
-
-    A future is never done before the loop had a turn, so that a task which sends without end lets others run.
-    """
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-        #: How many completions there will be, of all so far.
-        self.expected = 0
-        self._completed = 0
-        # What was reported (any thread appends to it), and what of that was counted.
-        self._reported: deque[tuple[asyncio.Future[int], int, int, Exception | None]] = deque()
-        self._counted: deque[tuple[asyncio.Future[int], int, Exception | None]] = deque()
-        self._counting = threading.Lock()
-        #: Which loop will look at them.
-        self._scheduled_in: asyncio.AbstractEventLoop | None = None
-        self._flushing: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    def complete(self, token: tuple[asyncio.Future[int], int], nbytes: int, error: Exception | None) -> None:
-        """For the engine, from any thread."""
-        future, num_heaps = token
-        self._reported.append((future, num_heaps, nbytes, error))
-        loop = future.get_loop()
-        if self._scheduled_in is not loop:
-            self._schedule_in(loop)
-
-    def _schedule_in(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._scheduled_in = loop
-        try:
-            if _running_loop() is loop:
-                loop.call_soon(self._resolve)
-            else:
-                loop.call_soon_threadsafe(self._resolve)
-        except RuntimeError:
-            if not loop.is_closed():
-                raise
-            self._scheduled_in = None
-            self.collect()
-
-    def collect(self) -> None:
-        """Count what was reported."""
-        with self._counting:
-            heaps = total = 0
-            while self._reported:
-                future, num_heaps, nbytes, error = self._reported.popleft()
-                if error is None:
-                    heaps += num_heaps
-                    total += nbytes
-                else:
-                    self._tally.end(num_heaps, nbytes, error)
-                self._completed += 1
-                self._counted.append((future, nbytes, error))
-            if heaps:
-                self._tally.end(heaps, total, None)
-
-    def _resolve(self) -> None:
-        self._scheduled_in = None  # before looking: what is reported from now on may be missed here
-        self.collect()
-        while self._counted:
-            _settle(*self._counted.popleft())
-        while self._flushing and self._flushing[0][0] <= self._completed:
-            _, flushed = self._flushing.popleft()
-            if not flushed.done():
-                flushed.set_result(None)
-
-    async def all_so_far(self) -> None:
-        if self._completed < self.expected:
-            flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._flushing.append((self.expected, flushed))
-            await flushed
-
-
-def _settle(future: asyncio.Future[int], nbytes: int, error: Exception | None) -> None:
-    if future.done():
-        return
-    try:
-        if error is None:
-            future.set_result(nbytes)
-        else:
-            future.set_exception(error)
-    except RuntimeError:
-        if not future.get_loop().is_closed():
-            raise
-        # Whoever waited for it is gone, with the loop that was used before this one.
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 class SenderOpening(Awaitable[AsyncStream], AbstractAsyncContextManager[AsyncStream]):

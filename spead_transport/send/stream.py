@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Self
 
 import attrs
 
 from ..engine import get_engine
 from ..engine.numbering import CntSequence
 from ..engine.send_config import GroupMode, HeapReference, HeapReferenceList, StreamConfig
+from ..engine.stats import SenderStatistics
 from ..engine.thread_pool import ThreadPool
 from ..protocol.outgoing import Heap
 from ..transport import PacketSender
-from .statistics import SenderStatistics, Tally
 
 __all__ = ["Stream", "SyncStream"]
 
@@ -46,9 +46,8 @@ class Stream:
         self._sender = sender
         pool = ThreadPool() if thread_pool is None else thread_pool
         kept = self._config if sender.capabilities.keeps_rate else attrs.evolve(self._config, rate=0.0)
-        self._runner = get_engine(engine).send_runner(sender, kept, pool)
-        self._tally = Tally()
         self._cnts = CntSequence()
+        self._runner = get_engine(engine).send_runner(sender, kept, self._cnts, pool)
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} {self._sender.url}>"
@@ -70,7 +69,7 @@ class Stream:
 
     def statistics(self) -> SenderStatistics:
         """A snapshot of what was counted."""
-        return self._tally.statistics()
+        return self._runner.statistics()
 
     def set_cnt_sequence(self, next: int, step: int) -> None:
         """Choose the heap cnts that heaps without one get: `next`, ``next + step`` …, reduced to the flavour's width.
@@ -133,8 +132,7 @@ class SyncStream(Stream):
         ValueError
             If the packet size is too small for the heap, or the heap too large for its flavour.
         """
-        numbered = self._runner.number_one(heap, cnt, substream_index, rate, self._cnts)
-        return self._send(numbered, 1, GroupMode.SERIAL, timeout)
+        return self._runner.send_one(heap, cnt, substream_index, rate, timeout)
 
     def send_heaps(
         self,
@@ -166,18 +164,7 @@ class SyncStream(Stream):
         OSError
             If there are no heaps; and as for :meth:`send_heap`.
         """
-        checked = HeapReferenceList.of(heaps)
-        return self._send(self._runner.number(checked, self._cnts), len(checked), mode, timeout)
-
-    def _send(self, numbered: Any, num_heaps: int, mode: GroupMode, timeout: float | None) -> int:
-        self._tally.begin(num_heaps)
-        try:
-            nbytes = self._runner.send(numbered, mode, timeout)
-        except BaseException as error:
-            self._tally.end(num_heaps, 0, error)
-            raise
-        self._tally.end(num_heaps, nbytes, None)
-        return nbytes
+        return self._runner.send(HeapReferenceList.of(heaps), mode, timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that any thread sends is sent or failed.

@@ -179,6 +179,22 @@ def test_a_stream_may_outlive_its_loop(engine: str) -> None:
     stream.close()
 
 
+def test_a_stream_is_garbage_together_with_what_waited_for_it(engine: str) -> None:
+    """The loop is closed before it had a turn to finish the future, whose callback refers to the stream."""
+    stream = sender(engine, InprocQueue())
+
+    async def send(stream: send.asyncio.InprocStream) -> None:
+        stream.async_send_heap(heap_of()).add_done_callback(lambda _: stream.close())
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(send(stream))
+    loop.close()
+    garbage = weakref.ref(stream)
+    del stream
+    gc.collect()
+    assert garbage() is None
+
+
 async def test_statistics_count_what_is_sent_before_the_future_is_done(engine: str) -> None:
     async with sender(engine, InprocQueue()) as stream:
         future = stream.async_send_heap(heap_of())

@@ -34,13 +34,12 @@ std::shared_ptr<SendRunner> make_sender(Sender sender, SendConfig config = {}, s
 }
 
 std::shared_ptr<SendGroup> group_of(std::vector<OutgoingHeap> heaps) {
-    return std::make_shared<SendGroup>(std::move(heaps), GroupMode::serial, nullptr);
+    return std::make_shared<SendGroup>(std::move(heaps), GroupMode::serial);
 }
 
 void send_now(SendRunner &runner, std::vector<OutgoingHeap> heaps) {
     const auto group = group_of(std::move(heaps));
-    runner.enqueue(group);
-    CHECK(runner.drive(*group, monotonic_time() + patience) == Waited::ready);
+    if (!runner.begin(group)) CHECK(runner.drive(*group, monotonic_time() + patience) == Waited::ready);
     CHECK(!group->error());
 }
 
@@ -241,8 +240,7 @@ TEST(many_threads_send_and_a_worker_receives) {
                 if (i % 2) {
                     if (!sender->submit(group)) sender->drive_with(workers.assign(), nullptr);
                 } else {
-                    sender->enqueue(group);
-                    sender->drive(*group, -1.0);
+                    if (!sender->begin(group)) sender->drive(*group, -1.0);
                 }
             }
         });
@@ -267,12 +265,12 @@ TEST(stopping_and_closing_wakes_who_waits) {
     const Bytes payload = numbered_bytes(100000);
     auto sender = make_sender(queue_sender(queue), {.encoder = {.rate = 1000.0, .burst_size = 1000}});
     const auto group = group_of({heap_of(1, payload)});
-    sender->enqueue(group);
+    CHECK(!sender->begin(group));
     std::thread sending([&] { sender->drive(*group, -1.0); });
     sender->close();
     sending.join();
     CHECK(group->error()->kind == ErrorKind::closed);
-    CHECK(CHECK_THROWS(TransportException, sender->enqueue(group_of({heap_of(2, payload)}))).error.kind == ErrorKind::closed);
+    CHECK(CHECK_THROWS(TransportException, sender->begin(group_of({heap_of(2, payload)}))).error.kind == ErrorKind::closed);
 }
 
 TEST(a_forgotten_sender_still_sends) {

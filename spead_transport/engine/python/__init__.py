@@ -8,6 +8,7 @@ from ...transport import Capabilities, PacketSender
 from .. import recv_config, send_config
 from ..chunks import ChunkRingCore
 from ..interface import EndPolicy, Engine
+from ..numbering import CntSequence
 from ..pool_blocks import PoolSettings
 from ..stats import EXTRA_STATS, StreamStats
 from ..thread_pool import ThreadPool
@@ -40,9 +41,10 @@ class PythonEngine(Engine):
         self,
         sender: PacketSender,
         config: send_config.StreamConfig,
+        sequence: CntSequence,
         thread_pool: ThreadPool,
     ) -> PythonSendRunner:
-        return PythonSendRunner(sender, self.encoder(config, sender.capabilities), config, thread_pool)
+        return PythonSendRunner(sender, self.encoder(config, sender.capabilities), config, sequence, thread_pool)
 
     def receive_runner(
         self,

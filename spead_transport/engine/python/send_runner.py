@@ -8,23 +8,29 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from ...errors import BrokenTransportError, ClosedError
 from ...protocol.batch import PacketBatch
+from ...protocol.outgoing import Heap
 from ...transport import PacketSender, Readiness
-from ..interface import Completion, HeapEncoder, NumberedHeap, SendRunner
+from ..interface import HeapEncoder, NumberedHeap, SendRunner
 from ..notices import Notices
 from ..numbering import CntSequence, number_heaps
 from ..pacing import Pacer
-from ..send_config import GroupMode, HeapReferenceList, StreamConfig
+from ..send_config import GroupMode, HeapReferenceList, StreamConfig, single_heap
+from ..stats import SenderStatistics
 from ..thread_pool import ThreadPool
+from .send_futures import PythonSendFutures
 from .workers import PAUSED, Wait, Worker, worker_of
 
 __all__ = ["PythonSendRunner"]
+
+#: Told what was submitted, how many bytes of it went out, and what went wrong, if anything did.
+_Completion: TypeAlias = Callable[[Any, int, Exception | None], None]
 
 _log = logging.getLogger("spead_transport")
 #: A wait shorter than this, in seconds, is not worth going to sleep for.
@@ -37,7 +43,7 @@ class _Group:
 
     num_heaps: int
     batches: Iterator[tuple[PacketBatch, float]]
-    completion: Completion | None
+    completion: _Completion | None
     token: object
     #: What of the current batch is still to be sent, and at which rate.
     rest: PacketBatch | None = None
@@ -47,7 +53,7 @@ class _Group:
     done: bool = False
 
 
-class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
+class PythonSendRunner(SendRunner):
     """A queue of groups. Whoever drives it holds the lock, and sends from its front until he would have to wait."""
 
     def __init__(
@@ -55,17 +61,20 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
         sender: PacketSender,
         encoder: HeapEncoder,
         config: StreamConfig,
+        sequence: CntSequence,
         thread_pool: ThreadPool,
     ) -> None:
         self._sender = sender
         self._encoder = encoder
         self._config = config
+        self._sequence = sequence
         self._pacer = Pacer(config.burst_rate_ratio, config.burst_size)
         self._thread_pool = thread_pool
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._groups: deque[_Group] = deque()
         self._heaps_waiting = 0
+        self._sent = self._bytes = self._failed = self._refused = self._peak = 0
         self._notices = Notices(_log)
         self._worker: Worker | None = None
         #: Whether the worker drives the queue until it is empty.
@@ -76,13 +85,9 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
         # A method __del__ would not do: of a reference cycle, the sender might be collected first.
         self._close_sender = weakref.finalize(self, sender.close)
 
-    def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> Sequence[NumberedHeap]:
-        sender = self._sender
-        return number_heaps(heaps, sequence, sender.num_destinations, sender.capabilities.keeps_rate)
-
-    def send(self, heaps: Sequence[NumberedHeap], mode: GroupMode, timeout: float | None) -> int:
+    def send(self, heaps: HeapReferenceList, mode: GroupMode, timeout: float | None) -> int:
         deadline = None if timeout is None else time.monotonic() + timeout
-        group = _Group(len(heaps), self._encoder.encode(heaps, mode), None, None)
+        group = _Group(len(heaps), self._encoder.encode(self.number(heaps), mode), None, None)
         with self._lock:
             self._enqueue(group)
         try:
@@ -99,7 +104,23 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
             raise group.error
         return group.nbytes
 
-    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: Completion, token: object) -> None:
+    def send_one(self, heap: Heap, cnt: int, substream_index: int, rate: float, timeout: float | None) -> int:
+        return self.send(single_heap(heap, cnt, substream_index, rate), GroupMode.SERIAL, timeout)
+
+    def futures(self) -> PythonSendFutures:
+        return PythonSendFutures(self)
+
+    def number(self, heaps: HeapReferenceList) -> Sequence[NumberedHeap]:
+        """Check heaps and give them their numbers, as :meth:`send` does."""
+        sender = self._sender
+        return number_heaps(heaps, self._sequence, sender.num_destinations, sender.capabilities.keeps_rate)
+
+    def submit(self, heaps: Sequence[NumberedHeap], mode: GroupMode, completion: _Completion, token: object) -> None:
+        """Send a group of heaps, as far as it goes without waiting in the call, and from a worker thereafter.
+
+        `completion` is called once, with `token`, in this call or from a worker; it must not block. Never raises for
+        what happens while sending: that goes to `completion`.
+        """
         group = _Group(len(heaps), self._encoder.encode(heaps, mode), completion, token)
         with self._lock:
             try:
@@ -127,6 +148,17 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
                 self._worker.kick(self)
         self._close_sender()
 
+    def statistics(self) -> SenderStatistics:
+        with self._lock:
+            return SenderStatistics(
+                heaps_sent=self._sent,
+                bytes_sent=self._bytes,
+                heaps_failed=self._failed,
+                heaps_refused=self._refused,
+                heaps_waiting=self._heaps_waiting,
+                peak_waiting=self._peak,
+            )
+
     def step(self) -> Wait:
         """For the worker: drive the queue. A runner with nothing to send is not referenced by its worker."""
         with self._lock:
@@ -137,9 +169,12 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
     # -------------------------------------------------------------------------------------- with the lock held
 
     def _enqueue(self, group: _Group) -> None:
+        self._peak = max(self._peak, self._heaps_waiting + group.num_heaps)
         if self._closed:
+            self._failed += group.num_heaps
             raise ClosedError("the stream is closed", url=self._sender.url)
         if self._heaps_waiting + group.num_heaps > self._config.max_heaps:
+            self._refused += group.num_heaps
             self._notices.warn(
                 "full", time.monotonic(), "heaps not sent: max_heaps=%d are waiting", self._config.max_heaps
             )
@@ -205,11 +240,16 @@ class PythonSendRunner(SendRunner[Sequence[NumberedHeap]]):
     def _abandon(self, group: _Group) -> None:
         """The caller of :meth:`send` gave up: what was not sent of the group is not sent."""
         if not group.done:
-            self._retire(group, None)
+            self._retire(group, TimeoutError("the caller gave up"))
 
     def _retire(self, group: _Group, error: Exception | None) -> None:
         self._groups.remove(group)
         self._heaps_waiting -= group.num_heaps
+        self._bytes += group.nbytes
+        if error is None:
+            self._sent += group.num_heaps
+        else:
+            self._failed += group.num_heaps
         group.error = error
         group.done = True
         # The heaps' memory is the user's again.

@@ -59,8 +59,6 @@ bool truth(nb::handle object) {
 
 // As CntSequence.take: the first of the next numbers, and the step to the one after it.
 std::pair<std::uint64_t, std::uint64_t> take_from(nb::handle sequence, std::uint64_t count) {
-    if (Py_TYPE(sequence.ptr()) != reinterpret_cast<PyTypeObject *>(Names::get().cnt_sequence.ptr()))
-        throw nb::type_error("expected a CntSequence");
     PyObject *&state = slot(sequence.ptr(), state_slot);
     for (;;) {
         const auto pair = nb::cast<nb::tuple>(nb::handle(state));
@@ -143,52 +141,49 @@ std::shared_ptr<const HeapLayout> PreparedHeap::current() const {
     return copy;
 }
 
-NumberedHeaps::NumberedHeaps(nb::object references, nb::handle sequence, std::size_t num_substreams, bool keeps_rate)
-    : references_(std::move(references)) {
-    const auto members = nb::cast<nb::tuple>(references_.attr("references"));
-    const auto heaps = nb::cast<nb::tuple>(references_.attr("heaps"));
-    size_ = members.size();
-    if (size_ == 0) refuse("there are no heaps to send");
-    if (heaps.size() != size_) throw std::invalid_argument("a HeapReferenceList with more or fewer heaps than references");
-    heaps_.resize(size_);
-    std::vector<bool> unnumbered(size_);
-    for (std::size_t i = 0; i < size_; i++) {
-        OutgoingHeap &out = heaps_[i];
+HeapNumbering::HeapNumbering(nb::object sequence, std::size_t num_substreams, bool keeps_rate)
+    : sequence_(std::move(sequence)), num_substreams_(num_substreams), keeps_rate_(keeps_rate) {
+    if (Py_TYPE(sequence_.ptr()) != reinterpret_cast<PyTypeObject *>(Names::get().cnt_sequence.ptr()))
+        throw nb::type_error("expected a CntSequence");
+}
+
+NumberedHeaps HeapNumbering::group(nb::handle references) const {
+    const auto members = nb::cast<nb::tuple>(references.attr("references"));
+    const auto heaps = nb::cast<nb::tuple>(references.attr("heaps"));
+    const std::size_t size = members.size();
+    if (size == 0) refuse("there are no heaps to send");
+    if (heaps.size() != size) throw std::invalid_argument("a HeapReferenceList with more or fewer heaps than references");
+    NumberedHeaps numbered;
+    numbered.heaps.resize(size);
+    std::vector<OutgoingHeap *> unnumbered;
+    for (std::size_t i = 0; i < size; i++) {
+        OutgoingHeap &out = numbered.heaps[i];
         const nb::handle member = members[i];
         describe(heaps[i], out);
-        unnumbered[i] = describe_sending(attribute(member, cnt_slot, "cnt"), attribute(member, substream_slot, "substream_index"),
-                                         attribute(member, rate_slot, "rate"), num_substreams, keeps_rate, out);
-        payload_size_ += out.layout->payload_size;
+        if (describe_sending(attribute(member, cnt_slot, "cnt"), attribute(member, substream_slot, "substream_index"),
+                             attribute(member, rate_slot, "rate"), num_substreams_, keeps_rate_, out))
+            unnumbered.push_back(&out);
+        numbered.payload_size += out.layout->payload_size;
     }
-    take_numbers(sequence, unnumbered);
-}
-
-NumberedHeaps::NumberedHeaps(nb::object heap, nb::handle cnt, nb::handle substream_index, nb::handle rate, nb::handle sequence,
-                             std::size_t num_substreams, bool keeps_rate)
-    : references_(std::move(heap)), heaps_(1), size_(1) {
-    if (!PyObject_TypeCheck(references_.ptr(), item_classes.heap_to_send))
-        throw nb::type_error(("heap must be a send.Heap, not " + std::string(Py_TYPE(references_.ptr())->tp_name)).c_str());
-    describe(references_, heaps_[0]);
-    const bool unnumbered = describe_sending(cnt, substream_index, rate, num_substreams, keeps_rate, heaps_[0]);
-    payload_size_ = heaps_[0].layout->payload_size;
-    take_numbers(sequence, {unnumbered});
-}
-
-// Number the heaps that have no number yet.
-void NumberedHeaps::take_numbers(nb::handle sequence, const std::vector<bool> &unnumbered) {
-    const auto count = std::count(unnumbered.begin(), unnumbered.end(), true);
-    if (count == 0) return;
-    auto [cnt, step] = take_from(sequence, static_cast<std::uint64_t>(count));
-    for (std::size_t i = 0; i < size_; i++) {
-        if (!unnumbered[i]) continue;
-        heaps_[i].cnt = cnt & address_mask(heaps_[i].heap_address_bits);
+    if (unnumbered.empty()) return numbered;
+    auto [cnt, step] = take_from(sequence_, unnumbered.size());
+    for (OutgoingHeap *out : unnumbered) {
+        out->cnt = cnt & address_mask(out->heap_address_bits);
         cnt += step;
     }
+    return numbered;
 }
 
-std::vector<OutgoingHeap> NumberedHeaps::take() {
-    if (heaps_.empty()) throw std::logic_error("these heaps were sent already; number them again");
-    return std::exchange(heaps_, {});
+NumberedHeaps HeapNumbering::one(nb::handle heap, nb::handle cnt, nb::handle substream_index, nb::handle rate) const {
+    if (!PyObject_TypeCheck(heap.ptr(), item_classes.heap_to_send))
+        throw nb::type_error(("heap must be a send.Heap, not " + std::string(Py_TYPE(heap.ptr())->tp_name)).c_str());
+    NumberedHeaps numbered;
+    OutgoingHeap &out = numbered.heaps.emplace_back();
+    describe(heap, out);
+    if (describe_sending(cnt, substream_index, rate, num_substreams_, keeps_rate_, out))
+        out.cnt = take_from(sequence_, 1).first & address_mask(out.heap_address_bits);
+    numbered.payload_size = out.layout->payload_size;
+    return numbered;
 }
 
 std::vector<OutgoingHeap> outgoing_heaps(nb::handle numbered) {
@@ -212,15 +207,6 @@ void define_numbered_heaps(nb::module_ &module) {
     state_slot = offset_of_slot(names.cnt_sequence, "state");
     const auto prepared = nb::class_<PreparedHeap>(module, "PreparedHeap", nb::is_final());
     prepared_type = reinterpret_cast<PyTypeObject *>(prepared.ptr());
-    nb::class_<NumberedHeaps>(module, "NumberedHeaps")
-        .def(nb::init<nb::object, nb::handle, std::size_t, bool>(), nb::arg("heaps"), nb::arg("sequence"), nb::arg("num_substreams"),
-             nb::arg("keeps_rate"))
-        .def_static("of_one", [](nb::object heap, nb::handle cnt, nb::handle substream_index, nb::handle rate, nb::handle sequence,
-                                 std::size_t num_substreams, bool keeps_rate) {
-            return NumberedHeaps(std::move(heap), cnt, substream_index, rate, sequence, num_substreams, keeps_rate);
-        }, nb::arg("heap"), nb::arg("cnt"), nb::arg("substream_index"), nb::arg("rate"), nb::arg("sequence"), nb::arg("num_substreams"),
-           nb::arg("keeps_rate"))
-        .def("__len__", &NumberedHeaps::size);
 }
 
 }  // namespace spead::python

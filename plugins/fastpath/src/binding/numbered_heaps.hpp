@@ -32,30 +32,28 @@ struct PreparedHeap {
 // Look up the classes that heaps to send are made of; to be called once, before anything else here.
 void define_numbered_heaps(nb::module_ &module);
 
-// References that were checked, with the heaps' final numbers; to be sent once.
-class NumberedHeaps {
-public:
-    // `references`: a HeapReferenceList; `sequence`: a CntSequence. Throws OSError as Python's number_heaps does.
-    NumberedHeaps(nb::object references, nb::handle sequence, std::size_t num_substreams, bool keeps_rate);
-    // The same for one heap; throws TypeError if it is none.
-    NumberedHeaps(nb::object heap, nb::handle cnt, nb::handle substream_index, nb::handle rate, nb::handle sequence,
-                  std::size_t num_substreams, bool keeps_rate);
-
-    std::size_t size() const noexcept { return size_; }
+// Heaps with their final numbers. Somebody else keeps the memory alive that they point to: the Python objects do.
+struct NumberedHeaps {
+    std::vector<OutgoingHeap> heaps;
     // Of all heaps together, in bytes.
-    std::uint64_t payload_size() const noexcept { return payload_size_; }
-    // Keeps the memory that the heaps point to.
-    const nb::object &references() const noexcept { return references_; }
-    // The heaps; throws std::logic_error if they were taken before.
-    std::vector<OutgoingHeap> take();
+    std::uint64_t payload_size = 0;
+};
+
+// Checks heaps that are to be sent, and gives them their numbers, as number_heaps of Python does.
+class HeapNumbering {
+public:
+    // `sequence`: a CntSequence.
+    HeapNumbering(nb::object sequence, std::size_t num_substreams, bool keeps_rate);
+
+    // Those of a HeapReferenceList. Throws OSError as number_heaps.
+    NumberedHeaps group(nb::handle references) const;
+    // Of one heap; throws TypeError if it is none.
+    NumberedHeaps one(nb::handle heap, nb::handle cnt, nb::handle substream_index, nb::handle rate) const;
 
 private:
-    void take_numbers(nb::handle sequence, const std::vector<bool> &unnumbered);
-
-    nb::object references_;
-    std::vector<OutgoingHeap> heaps_;
-    std::size_t size_ = 0;
-    std::uint64_t payload_size_ = 0;
+    const nb::object sequence_;
+    const std::size_t num_substreams_;
+    const bool keeps_rate_;
 };
 
 // A sequence of Python's NumberedHeap. What the result points to is kept by them.

@@ -31,6 +31,7 @@ Names::Names()
       heap_to_send(attribute("spead_transport.protocol.outgoing", "Heap")),
       heap_reference(attribute("spead_transport.engine.send_config", "HeapReference")),
       cnt_sequence(attribute("spead_transport.engine.numbering", "CntSequence")),
+      serial(attribute("spead_transport.engine.send_config", "GroupMode").attr("SERIAL")),
       item(attribute("spead_transport.protocol.item", "Item")),
       sent_item(attribute("spead_transport.protocol.shortcuts", "SentItem")),
       incomplete_heap(attribute("spead_transport.protocol.received", "IncompleteHeap")),
@@ -52,6 +53,9 @@ Names::Names()
       end_of_stream(attribute("spead_transport.errors", "EndOfStream")),
       empty_error(attribute("spead_transport.errors", "Empty")),
       stopped(attribute("spead_transport.errors", "Stopped")),
+      get_running_loop(attribute("asyncio", "get_running_loop")),
+      running_loop_or_none(attribute("asyncio", "_get_running_loop")),
+      invalid_state_error(attribute("asyncio", "InvalidStateError")),
       logger(attribute("logging", "getLogger")("spead_transport")) {}
 
 void load_names() {

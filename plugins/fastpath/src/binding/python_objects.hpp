@@ -23,6 +23,7 @@ struct Names {
     nb::object heap_to_send;
     nb::object heap_reference;
     nb::object cnt_sequence;
+    nb::object serial;
     nb::object item;
     nb::object sent_item;
     nb::object incomplete_heap;
@@ -44,6 +45,9 @@ struct Names {
     nb::object end_of_stream;
     nb::object empty_error;
     nb::object stopped;
+    nb::object get_running_loop;
+    nb::object running_loop_or_none;
+    nb::object invalid_state_error;
     nb::object logger;
 
     static const Names &get();

@@ -32,14 +32,18 @@ SendRunner::~SendRunner() {
     sender_.tell_closed();
 }
 
-void SendRunner::enqueue(const std::shared_ptr<SendGroup> &group) {
+bool SendRunner::begin(const std::shared_ptr<SendGroup> &group) {
     Lock lock(mutex_);
     try {
         add(group);
-    } catch (...) {
+    } catch (const std::exception &exception) {
+        finish(group, error_of(exception));
         tell(std::move(lock));
         throw;
     }
+    pump();
+    tell(std::move(lock));
+    return group->done();
 }
 
 Waited SendRunner::drive(const SendGroup &group, double deadline) {
@@ -54,16 +58,9 @@ Waited SendRunner::drive(const SendGroup &group, double deadline) {
     return Waited::ready;
 }
 
-bool SendRunner::drive_now(const SendGroup &group) {
-    Lock lock(mutex_);
-    if (!group.done()) pump();
-    tell(std::move(lock));
-    return group.done();
-}
-
 void SendRunner::abandon(const std::shared_ptr<SendGroup> &group) {
     const Lock lock(mutex_);
-    if (!group->done()) retire(group, std::nullopt);
+    if (!group->done()) retire(group, Error{ErrorKind::timed_out, 0, "the rest of the group is not sent"});
 }
 
 bool SendRunner::submit(const std::shared_ptr<SendGroup> &group) {
@@ -120,9 +117,9 @@ void SendRunner::close() {
     sender_.tell_closed();
 }
 
-std::size_t SendRunner::heaps_waiting() const {
+SendStatistics SendRunner::statistics() const {
     const Lock lock(mutex_);
-    return heaps_waiting_;
+    return statistics_;
 }
 
 Wait SendRunner::step() noexcept {
@@ -136,20 +133,22 @@ Wait SendRunner::step() noexcept {
 // ------------------------------------------------------------------------------------------------ with the lock held
 
 void SendRunner::add(const std::shared_ptr<SendGroup> &group) {
-    if (closed_) fail(ErrorKind::closed, 0, "the stream is closed");
     const std::size_t count = group->heaps_.size();
-    if (heaps_waiting_ + count > config_.max_heaps) {
+    const std::uint64_t waiting = statistics_.heaps_waiting + count;
+    statistics_.peak_waiting = std::max(statistics_.peak_waiting, waiting);
+    if (closed_) fail(ErrorKind::closed, 0, "the stream is closed");
+    if (waiting > config_.max_heaps) {
         const std::string limit = "max_heaps=" + std::to_string(config_.max_heaps);
         const double now = monotonic_time();
         if (notices_.due(Notices::queue_full, now)) notices_.add(Notices::queue_full, now, "heaps not sent: " + limit + " are waiting");
         fail(ErrorKind::queue_full, EAGAIN,
-             std::to_string(heaps_waiting_) + " heaps are waiting and " + std::to_string(count) + " more would exceed " + limit +
+             std::to_string(waiting - count) + " heaps are waiting and " + std::to_string(count) + " more would exceed " + limit +
                  " in send.StreamConfig");
     }
     group->encoder_.emplace(group->heaps_, group->mode_, config_.encoder);
     starting_ |= groups_.empty();
     groups_.push_back(group);
-    heaps_waiting_ += count;
+    statistics_.heaps_waiting = waiting;
 }
 
 // Send until there is nothing left (nothing) or something to wait for.
@@ -206,13 +205,16 @@ void SendRunner::retire(const std::shared_ptr<SendGroup> &retired, std::optional
     } else {
         groups_.erase(std::find(groups_.begin(), groups_.end(), group));
     }
-    heaps_waiting_ -= group->heaps_.size();
+    statistics_.heaps_waiting -= group->heaps_.size();
     group->encoder_.reset();
     if (groups_.empty() && flushing_ > 0) idle_.set();
     finish(group, std::move(error));
 }
 
 void SendRunner::finish(const std::shared_ptr<SendGroup> &group, std::optional<Error> error) {
+    const bool refused = error && error->kind == ErrorKind::queue_full;
+    (!error ? statistics_.heaps_sent : refused ? statistics_.heaps_refused : statistics_.heaps_failed) += group->heaps_.size();
+    statistics_.bytes_sent += group->bytes_;
     group->error_ = std::move(error);
     group->done_.store(true, std::memory_order_release);
     if (group->submitted_) finished_.push_back(group);

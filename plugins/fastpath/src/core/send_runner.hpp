@@ -30,25 +30,35 @@ struct SendConfig {
     double burst_rate_ratio = 1.05;
 };
 
-// Heaps that were handed over together.
+// What became of the heaps that a runner was given.
+struct SendStatistics {
+    std::uint64_t heaps_sent = 0;
+    // Headers included; of failed heaps, too.
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t heaps_failed = 0;
+    // Because `max_heaps` were waiting.
+    std::uint64_t heaps_refused = 0;
+    std::uint64_t heaps_waiting = 0;
+    // The most that ever waited, refused ones included.
+    std::uint64_t peak_waiting = 0;
+};
+
+// Heaps that were handed over together. Whoever derives from it keeps their memory valid: the runner lets go of a group when it
+// is finished.
 class SendGroup {
 public:
-    // `owner` keeps the heaps' memory valid until the group is finished.
-    SendGroup(std::vector<OutgoingHeap> heaps, GroupMode mode, std::shared_ptr<void> owner)
-        : heaps_(std::move(heaps)), mode_(mode), owner_(std::move(owner)) {}
+    SendGroup(std::vector<OutgoingHeap> heaps, GroupMode mode) : heaps_(std::move(heaps)), mode_(mode) {}
 
     bool done() const noexcept { return done_.load(std::memory_order_acquire); }
     // Once it is done: bytes sent, headers included, and what went wrong if anything did.
     std::uint64_t bytes() const noexcept { return bytes_; }
     const std::optional<Error> &error() const noexcept { return error_; }
-    const std::shared_ptr<void> &owner() const noexcept { return owner_; }
 
 private:
     friend class SendRunner;
 
     std::vector<OutgoingHeap> heaps_;
     GroupMode mode_;
-    std::shared_ptr<void> owner_;
     std::optional<GroupEncoder> encoder_;
     // Nobody waits for it in `drive`: tell when it is finished.
     bool submitted_ = false;
@@ -71,13 +81,11 @@ public:
     SendRunner(Sender sender, const SendConfig &config, Callbacks callbacks);
     ~SendRunner() override;
 
-    // Put a group in the queue, for `drive`. Throws TransportException with closed or queue_full, std::invalid_argument as
-    // PacketPlan.
-    void enqueue(const std::shared_ptr<SendGroup> &group);
+    // Put a group in the queue, and send without waiting: whether the group is done, or `drive` must be called. Throws
+    // TransportException with closed or queue_full, std::invalid_argument as PacketPlan.
+    bool begin(const std::shared_ptr<SendGroup> &group);
     // Send until the group is done (`ready`), `deadline` (of monotonic_time; negative is never), or a signal.
     Waited drive(const SendGroup &group, double deadline);
-    // Send without waiting: whether the group is done.
-    bool drive_now(const SendGroup &group);
     // What was not sent of the group is not sent.
     void abandon(const std::shared_ptr<SendGroup> &group);
     // Send a group as far as it goes without waiting, and from the worker thereafter: false if there is none, and
@@ -89,7 +97,7 @@ public:
     Waited flush(double seconds);
     // Close the sender. What is still waiting fails.
     void close();
-    std::size_t heaps_waiting() const;
+    SendStatistics statistics() const;
 
     Wait step() noexcept override;
 
@@ -112,7 +120,8 @@ private:
     const Callbacks callbacks_;
     mutable std::mutex mutex_;
     std::deque<std::shared_ptr<SendGroup>> groups_;
-    std::size_t heaps_waiting_ = 0;
+    // Its number of waiting heaps is that of the queue.
+    SendStatistics statistics_;
     Pacer pacer_;
     // Whether anything had a rate so far; the clock is not looked at before.
     bool paced_ = false;

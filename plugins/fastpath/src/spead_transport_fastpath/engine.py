@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from spead_transport.engine.chunks import ChunkRingCore
 from spead_transport.engine.interface import (
-    Completion,
     EndPolicy,
     Engine,
     HeapAssembler,
@@ -15,6 +14,7 @@ from spead_transport.engine.interface import (
     NumberedHeap,
     ReceivedHeap,
     ReceiveRunner,
+    SendFutures,
     SendRunner,
 )
 from spead_transport.engine.numbering import CntSequence
@@ -23,7 +23,13 @@ from spead_transport.engine.recv_config import RingStreamConfig
 from spead_transport.engine.recv_config import StreamConfig as ReceiveConfig
 from spead_transport.engine.send_config import GroupMode, HeapReferenceList
 from spead_transport.engine.send_config import StreamConfig as SendConfig
-from spead_transport.engine.stats import EXTRA_STATS, RingStatistics, StreamStatConfig, StreamStats
+from spead_transport.engine.stats import (
+    EXTRA_STATS,
+    RingStatistics,
+    SenderStatistics,
+    StreamStatConfig,
+    StreamStats,
+)
 from spead_transport.engine.thread_pool import ThreadPool
 from spead_transport.protocol.batch import PacketBatch
 from spead_transport.protocol.outgoing import Heap
@@ -38,8 +44,6 @@ from .workers import assign_worker
 
 __all__ = ["NativeEngine"]
 
-_SERIAL: Final = GroupMode.SERIAL
-
 
 class NativeEncoder(HeapEncoder):
     """Cuts heaps into packets, natively."""
@@ -48,7 +52,7 @@ class NativeEncoder(HeapEncoder):
         self._config = _send_config(config, capabilities.largest_batch)
 
     def encode(self, heaps: Sequence[NumberedHeap], mode: GroupMode) -> Iterator[tuple[PacketBatch, float]]:
-        yield from _native.encode(heaps, mode is _SERIAL, self._config)
+        yield from _native.encode(heaps, mode, self._config)
 
 
 class NativeAssembler(HeapAssembler):
@@ -79,39 +83,50 @@ class NativeAssembler(HeapAssembler):
         return _stream_stats(self._stats_config, self._native.statistics())
 
 
-class NativeSendRunner(SendRunner[_native.NumberedHeaps]):
+class NativeSendRunner(SendRunner):
     """Drives a sender natively; one that is written in Python is called once for each batch."""
 
-    def __init__(self, sender: PacketSender, config: SendConfig, thread_pool: ThreadPool) -> None:
+    def __init__(
+        self, sender: PacketSender, config: SendConfig, sequence: CntSequence, thread_pool: ThreadPool
+    ) -> None:
         self._thread_pool = thread_pool
-        self._num_substreams = sender.num_destinations
-        self._keeps_rate = sender.capabilities.keeps_rate
+        capabilities = sender.capabilities
         self._native = _native.SendRunner(
-            native_sender(sender), _send_config(config, sender.capabilities.largest_batch)
+            native_sender(sender),
+            _send_config(config, capabilities.largest_batch),
+            sequence,
+            sender.num_destinations,
+            capabilities.keeps_rate,
         )
 
-    def number(self, heaps: HeapReferenceList, sequence: CntSequence) -> _native.NumberedHeaps:
-        return _native.NumberedHeaps(heaps, sequence, self._num_substreams, self._keeps_rate)
+    def send(self, heaps: HeapReferenceList, mode: GroupMode, timeout: float | None) -> int:
+        return self._native.send(heaps, mode, timeout)
 
-    def number_one(
-        self, heap: Heap, cnt: int, substream_index: int, rate: float, sequence: CntSequence
-    ) -> _native.NumberedHeaps:
-        return _native.NumberedHeaps.of_one(
-            heap, cnt, substream_index, rate, sequence, self._num_substreams, self._keeps_rate
-        )
+    def send_one(self, heap: Heap, cnt: int, substream_index: int, rate: float, timeout: float | None) -> int:
+        return self._native.send_one(heap, cnt, substream_index, rate, timeout)
 
-    def send(self, heaps: _native.NumberedHeaps, mode: GroupMode, timeout: float | None) -> int:
-        return self._native.send(heaps, mode is _SERIAL, timeout)
+    def futures(self) -> SendFutures:
+        return _native.SendFutures(self._native, self._drive_in_background)
 
-    def submit(self, heaps: _native.NumberedHeaps, mode: GroupMode, completion: Completion, token: object) -> None:
-        if not self._native.submit(heaps, mode is _SERIAL, completion, token):
-            self._native.drive_with(assign_worker(self._thread_pool), self._thread_pool)
+    def _drive_in_background(self) -> None:
+        self._native.drive_with(assign_worker(self._thread_pool), self._thread_pool)
 
     def flush(self, timeout: float | None) -> None:
         self._native.flush(timeout)
 
     def close(self) -> None:
         self._native.close()
+
+    def statistics(self) -> SenderStatistics:
+        sent, nbytes, failed, refused, waiting, peak = self._native.statistics()
+        return SenderStatistics(
+            heaps_sent=sent,
+            bytes_sent=nbytes,
+            heaps_failed=failed,
+            heaps_refused=refused,
+            heaps_waiting=waiting,
+            peak_waiting=peak,
+        )
 
 
 class NativeReceiveRunner(ReceiveRunner):
@@ -176,8 +191,10 @@ class NativeEngine(Engine):
     def shortcuts(self) -> _native.ItemShortcuts:
         return _native.ItemShortcuts()
 
-    def send_runner(self, sender: PacketSender, config: SendConfig, thread_pool: ThreadPool) -> NativeSendRunner:
-        return NativeSendRunner(sender, config, thread_pool)
+    def send_runner(
+        self, sender: PacketSender, config: SendConfig, sequence: CntSequence, thread_pool: ThreadPool
+    ) -> NativeSendRunner:
+        return NativeSendRunner(sender, config, sequence, thread_pool)
 
     def receive_runner(
         self,
