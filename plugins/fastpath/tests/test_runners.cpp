@@ -77,32 +77,28 @@ FileDescriptor udp_socket(SocketAddress &address) {
     return fd;
 }
 
-// Has a heap at every other call, and nothing in between; its file descriptor polls readable once the heaps are over.
+// Has some packets at every other call, and nothing in between; its file descriptor polls readable with the last ones.
 class Pulsing final : public ReceiverBase {
 public:
-    Pulsing(std::size_t heaps, std::size_t size, std::uint32_t rest_ns) : ReceiverBase(rest_ns), left_(heaps) {
-        const Bytes payload = numbered_bytes(size);
-        for (std::uint64_t cnt = 1; cnt <= heaps; cnt++) heaps_.push_back(packets_of({heap_of(cnt, payload)}, GroupMode::serial, {}));
-    }
-    // The calls so far.
-    std::atomic<int> calls{0};
+    Pulsing(std::vector<std::vector<Bytes>> pulses, std::uint32_t rest_ns) : ReceiverBase(rest_ns), pulses_(std::move(pulses)) {}
+    std::atomic<std::size_t> calls{0};
     Event over;
 
 protected:
     std::size_t try_recv(std::size_t, spead_batch &batch) override {
-        const auto call = static_cast<std::size_t>(calls++);
-        if (call % 2 || call / 2 >= heaps_.size()) return 0;
-        packets_ = std::make_unique<WholePackets>(heaps_[call / 2]);
+        const std::size_t call = calls++;
+        if (call % 2 || call / 2 >= pulses_.size()) return 0;
+        const std::vector<Bytes> &pulse = pulses_[call / 2];
+        if (&pulse == &pulses_.back()) over.set();
+        packets_ = std::make_unique<WholePackets>(pulse);
         batch.packets = packets_->view().packets;
-        if (--left_ == 0) over.set();
-        return heaps_[call / 2].size();
+        return pulse.size();
     }
     int fileno() const noexcept override { return over.fileno(); }
     void release() noexcept override { over.set(); }
 
 private:
-    std::size_t left_;
-    std::vector<std::vector<Bytes>> heaps_;
+    std::vector<std::vector<Bytes>> pulses_;
     std::unique_ptr<WholePackets> packets_;
 };
 
@@ -187,31 +183,41 @@ TEST(packets_are_kept_in_memory_back_to_back) {
     CHECK(kept == expected);
 }
 
-TEST(a_worker_that_found_much_looks_again_after_a_rest) {
+TEST(a_worker_that_found_much_of_a_heap_looks_again_after_a_rest) {
+    const Bytes payload = numbered_bytes(150'000);
+    const std::vector<Bytes> packets = packets_of({heap_of(1, payload)}, GroupMode::serial, {});
+    const auto third = static_cast<std::ptrdiff_t>(packets.size() / 3);
+    std::vector<std::vector<Bytes>> pulses;
+    for (std::ptrdiff_t i = 0; i < 2; i++) pulses.emplace_back(packets.begin() + i * third, packets.begin() + (i + 1) * third);
+    // What the last pulse sets is not needed to get it: nothing but the rests can have the worker ask again.
+    pulses.emplace_back(packets.begin() + 2 * third, packets.end());
     Workers workers(1, {});
-    auto receiver = make_receiver({.assembler = {}, .ring_heaps = 100});
-    const auto pulsing = std::make_shared<Pulsing>(3, 50'000, 1000);
-    receiver->add_reader(as_receiver(pulsing), workers.assign());
-    // Nothing but the rests can have it asked for the second heap and the third.
-    for (std::uint64_t cnt = 1; cnt <= 3; cnt++) CHECK_EQUAL(wait_for_heap(*receiver).cnt, cnt);
+    auto receiver = make_receiver();
+    receiver->add_reader(as_receiver(std::make_shared<Pulsing>(std::move(pulses), 1000)), workers.assign());
+    CHECK(payload_of(wait_for_heap(*receiver)) == payload);
     receiver->stop();
     workers.stop();
 }
 
-TEST(a_worker_waits_where_little_came_or_no_rest_is_asked_for) {
+TEST(a_worker_waits_where_a_heap_or_little_came_or_no_rest_is_asked_for) {
+    const Bytes payload = numbered_bytes(150'000);
+    const std::vector<Bytes> packets = packets_of({heap_of(1, payload)}, GroupMode::serial, {});
+    const std::vector<Bytes> another = packets_of({heap_of(2, payload)}, GroupMode::serial, {});
+    const std::vector<Bytes> beginning(packets.begin(), packets.begin() + 1);
+    const std::vector<Bytes> most(packets.begin(), packets.end() - 1);
     struct Example {
-        std::size_t size;
+        std::vector<Bytes> first;
         std::uint32_t rest_ns;
     };
-    for (const Example &example : {Example{1000, 1000}, Example{50'000, 0}}) {
+    for (const Example &example : {Example{packets, 1000}, Example{beginning, 1000}, Example{most, 0}}) {
         Workers workers(1, {});
-        auto receiver = make_receiver({.assembler = {}, .ring_heaps = 100});
-        const auto pulsing = std::make_shared<Pulsing>(2, example.size, example.rest_ns);
+        auto receiver = make_receiver({.assembler = {.max_heaps = 8}, .ring_heaps = 100});
+        const auto pulsing = std::make_shared<Pulsing>(std::vector{example.first, another}, example.rest_ns);
         receiver->add_reader(as_receiver(pulsing), workers.assign());
-        CHECK_EQUAL(wait_for_heap(*receiver).cnt, 1u);
+        if (example.first.size() == packets.size()) CHECK_EQUAL(wait_for_heap(*receiver).cnt, 1u);
         while (pulsing->calls < 2) std::this_thread::yield();
         CHECK(receiver->wait(0.01) == Waited::timed_out);
-        CHECK_EQUAL(pulsing->calls.load(), 2);
+        CHECK_EQUAL(pulsing->calls.load(), 2u);
         pulsing->over.set();
         CHECK_EQUAL(wait_for_heap(*receiver).cnt, 2u);
         receiver->stop();
@@ -297,7 +303,8 @@ TEST(udp_carries_heaps_with_and_without_the_kernels_help) {
         auto receiver = make_receiver({.assembler = {.max_heaps = 8}, .ring_heaps = 1000});
         receiver->add_reader(as_receiver(std::make_shared<UdpReceiver>(std::move(sockets), 9200, offload)), workers.assign());
         FileDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-        auto sender = make_sender(as_sender(std::make_shared<UdpSender>(std::move(socket), std::vector{address}, offload)));
+        auto sender = make_sender(as_sender(std::make_shared<UdpSender>(std::move(socket), std::vector{address}, offload)),
+                                  {.encoder = {}, .max_heaps = 300});
         const Bytes large = numbered_bytes(20000);
         const Bytes small = numbered_bytes(64);
         for (std::uint64_t cnt = 0; cnt < 20; cnt++) {
@@ -305,6 +312,11 @@ TEST(udp_carries_heaps_with_and_without_the_kernels_help) {
             send_now(*sender, {heap_of(cnt, payload)});
             CHECK(payload_of(wait_for_heap(*receiver)) == payload);
         }
+        // More than any kernel takes in one message, and less than its buffer holds.
+        std::vector<OutgoingHeap> many;
+        for (std::uint64_t cnt = 20; cnt < 170; cnt++) many.push_back(heap_of(cnt, small));
+        send_now(*sender, many);
+        for (std::size_t i = 0; i < many.size(); i++) CHECK(payload_of(wait_for_heap(*receiver)) == small);
         receiver->stop();
         workers.stop();
     }

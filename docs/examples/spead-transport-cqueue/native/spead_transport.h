@@ -125,9 +125,9 @@ typedef struct spead_receiver {
      * then told no more, and return 1; or return 0 if there is none. Called after try_recv, by the same caller. May be
      * NULL. */
     int (*take_notice)(void *self, spead_error *notice);
-    /* Nanoseconds that a thread which drives the receiver in the background had better rest when much came and then nothing
-     * more is there, before it waits for the file descriptor: what comes meanwhile wakes nobody, and is taken in together.
-     * Pays where packets come in many small messages, each of which would wake the thread. 0 for no rest. */
+    /* Nanoseconds that a thread which drives the receiver in the background had better rest when much of a heap came and
+     * then nothing more is there, before it waits for the file descriptor: what comes meanwhile wakes nobody, and is taken
+     * in together. Pays where large heaps come in many small messages, each of which would wake the thread. 0 for no rest. */
     uint32_t rest_ns;
 } spead_receiver;
 

@@ -50,7 +50,7 @@ public:
     spead_batch try_recv(std::size_t limit) const;
     int fileno() const noexcept { return table_->fileno(table_->self); }
     void release_batch() const noexcept;
-    // Seconds to rest when much came and nothing more is there, before waiting; 0 for none.
+    // Seconds to rest when much of a heap came and nothing more is there, before waiting; 0 for none.
     double rest() const noexcept;
     std::map<std::string, std::uint64_t> drops() const;
     // What the user should know, and was not told yet.

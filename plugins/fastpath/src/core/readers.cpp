@@ -13,7 +13,7 @@ namespace {
 
 // Packets asked for at a time.
 constexpr std::size_t batch_packets = 1024;
-// Bytes that came in one go after which a rest is worth while: more may come soon.
+// Bytes that came in one go after which a rest is worth while, for more may come soon.
 constexpr std::size_t much = 32 << 10;
 
 std::size_t size_of(const spead_batch &batch) noexcept {
@@ -68,8 +68,9 @@ bool Readers::receive(Reader &reader) noexcept {
         const spead_batch batch = reader.receiver.try_recv(batch_packets);
         reader.rests = batch.num_packets == 0 && std::exchange(reader.taken, 0) >= much;
         if (batch.num_packets == 0) return false;
-        reader.taken += size_of(batch);
         assembler_.add(batch, monotonic_time(), assembled_);
+        // Whoever works on a heap that is complete had better not be kept waiting for the next.
+        reader.taken = assembled_.empty() ? reader.taken + size_of(batch) : 0;
         taken_in(reader);
         return true;
     });

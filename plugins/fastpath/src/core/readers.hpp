@@ -50,7 +50,7 @@ protected:
         const Receiver receiver;
         const std::shared_ptr<Worker> worker;
         bool ended = false;
-        // Whether to rest before waiting, and how many bytes came in since it last was empty.
+        // Whether to rest before waiting, and how many bytes came in since it last was empty or completed a heap.
         bool rests = false;
         std::size_t taken = 0;
 

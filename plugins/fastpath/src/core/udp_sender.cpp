@@ -17,9 +17,10 @@ namespace spead {
 
 namespace {
 
-// Limits of the kernel: segments of a message (UDP_MAX_SEGMENTS), its payload over IPv6 without jumbograms, and pieces of
-// memory (UIO_MAXIOV).
-constexpr std::size_t max_segments = 64;
+// Limits of the kernel: segments of a message (UDP_MAX_SEGMENTS; before Linux 6.10 there were fewer), its payload over IPv6
+// without jumbograms, and pieces of memory (UIO_MAXIOV).
+constexpr std::size_t max_segments = 128;
+constexpr std::size_t former_max_segments = 64;
 constexpr std::size_t max_message = 65535 - 8 - 40;
 constexpr std::size_t max_slices = 1024;
 // Messages in one system call.
@@ -31,7 +32,7 @@ static_assert(sizeof(spead_slice) == sizeof(iovec) && offsetof(spead_slice, data
 }  // namespace
 
 UdpSender::UdpSender(FileDescriptor socket, std::vector<SocketAddress> destinations, bool segmentation)
-    : SenderBase(destinations.size()), socket_(std::move(socket)) {
+    : SenderBase(destinations.size()), socket_(std::move(socket)), most_segments_(max_segments) {
     // A kernel that does not know UDP_SEGMENT ignores the control message, and would send one large packet.
     const int off = 0;
     segmentation = segmentation && setsockopt(socket_.get(), IPPROTO_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
@@ -70,6 +71,10 @@ std::size_t UdpSender::send(const spead_batch &batch, std::size_t first, Destina
         // A refusal is reported for an earlier packet (ICMP), and thereby done with: the next packet may arrive.
         if (error == EINTR || error == ECONNREFUSED) continue;
         const std::size_t size = batch.packets[first].size;
+        if (error == EINVAL && messages_[0].count > former_max_segments) {
+            most_segments_ = former_max_segments;
+            continue;
+        }
         if (messages_[0].count > 1 && (error == EINVAL || error == EMSGSIZE || error == EIO)) {
             // A segment is larger than the route's packets (EINVAL, EMSGSIZE): it would go in fragments otherwise. Or the
             // adapter cannot compute checksums (EIO).
@@ -96,7 +101,7 @@ void UdpSender::cut(const spead_batch &batch, std::size_t first, std::size_t lar
         std::size_t bytes = segment;
         std::size_t slices = batch.packets[first].num_slices;
         std::size_t last = first + 1;
-        while (segment <= largest_segment && last < batch.num_packets && last - first < max_segments) {
+        while (segment <= largest_segment && last < batch.num_packets && last - first < most_segments_) {
             const spead_packet &next = batch.packets[last];
             bytes += next.size;
             slices += next.num_slices;

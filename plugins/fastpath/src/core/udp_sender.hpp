@@ -55,6 +55,7 @@ private:
     bool unsent() const noexcept;
 
     FileDescriptor socket_;
+    std::size_t most_segments_;
     std::vector<Destination> destinations_;
     Event closed_;
     Poller poller_;
