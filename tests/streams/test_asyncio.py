@@ -179,15 +179,29 @@ def test_a_stream_may_outlive_its_loop(engine: str) -> None:
     stream.close()
 
 
+def test_sending_needs_a_running_loop(engine: str) -> None:
+    stream = sender(engine, InprocQueue())
+
+    async def send() -> int:
+        return await stream.async_send_heap(heap_of())
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            stream.async_send_heap(heap_of())
+        asyncio.run(send())
+    assert stream.statistics().heaps_sent == 2
+    stream.close()
+
+
 def test_a_stream_is_garbage_together_with_what_waited_for_it(engine: str) -> None:
     """The loop is closed before it had a turn to finish the future, whose callback refers to the stream."""
     stream = sender(engine, InprocQueue())
 
-    async def send(stream: send.asyncio.InprocStream) -> None:
+    async def begin(stream: send.asyncio.InprocStream) -> None:
         stream.async_send_heap(heap_of()).add_done_callback(lambda _: stream.close())
 
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(send(stream))
+    loop.run_until_complete(begin(stream))
     loop.close()
     garbage = weakref.ref(stream)
     del stream

@@ -18,8 +18,6 @@ using nb::arg;
         return nb::steal(result);                                                                                \
     }(__VA_ARGS__))
 
-nb::object running_loop() { return Names::get().get_running_loop(); }
-
 bool is_closed(nb::handle loop) { return nb::cast<bool>(loop.attr("is_closed")()); }
 
 // Let a future be done. Nothing is amiss if it was cancelled, or if whoever waited for it is gone, with the loop.
@@ -60,6 +58,18 @@ private:
     nb::object future_;
     nb::object loop_;
 };
+
+nb::object SendFutures::running_loop() {
+#if PY_VERSION_HEX < 0x030C0000
+    // Until then, asyncio makes a system call to find out.
+    if (loop_.is_valid() && PyThread_get_thread_ident() == thread_ && SPEAD_CALL(loop_, "is_running").is(Py_True)) return loop_;
+    thread_ = PyThread_get_thread_ident();
+    loop_ = Names::get().get_running_loop();
+    return loop_;
+#else
+    return Names::get().get_running_loop();
+#endif
+}
 
 SendFutures::SendFutures(nb::object runner, nb::object drive_in_background)
     : runner_(std::move(runner)), drive_in_background_(std::move(drive_in_background)) {}
@@ -137,7 +147,7 @@ int SendFutures::traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     if (!nb::inst_ready(self)) return 0;
     const SendFutures &futures = *nb::inst_ptr<SendFutures>(self);
-    for (const nb::object *member : {&futures.runner_, &futures.drive_in_background_, &futures.scheduled_in_}) Py_VISIT(member->ptr());
+    for (const nb::object *member : {&futures.runner_, &futures.drive_in_background_, &futures.loop_, &futures.scheduled_in_}) Py_VISIT(member->ptr());
     for (const Outcome &outcome : futures.outcomes_) {
         Py_VISIT(outcome.future.ptr());
         Py_VISIT(outcome.error.ptr());
@@ -148,6 +158,7 @@ int SendFutures::traverse(PyObject *self, visitproc visit, void *arg) {
 
 int SendFutures::clear(PyObject *self) {
     SendFutures &futures = *nb::inst_ptr<SendFutures>(self);
+    futures.loop_.reset();
     futures.scheduled_in_.reset();
     std::exchange(futures.outcomes_, {}).clear();
     std::exchange(futures.flushing_, {}).clear();

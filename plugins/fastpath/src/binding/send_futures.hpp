@@ -38,6 +38,7 @@ private:
         nb::object error;
     };
 
+    nb::object running_loop();
     template <typename Number>
     nb::object send_numbered(nb::object kept, GroupMode mode, Number number);
     void finished(Outcome outcome, nb::handle loop);
@@ -45,6 +46,9 @@ private:
 
     nb::object runner_;
     nb::object drive_in_background_;
+    // The loop that was the running one in this thread.
+    nb::object loop_;
+    unsigned long thread_ = 0;
     // How many futures there are, and how many of them are done.
     std::uint64_t submitted_ = 0;
     std::uint64_t settled_ = 0;

@@ -42,7 +42,7 @@ ReceiveRunner::~ReceiveRunner() {
 }
 
 ReceiveRunner::Next ReceiveRunner::next(std::vector<ReceivedHeap> &heaps, std::size_t most) {
-    Next result = take(heaps, most);
+    Next result = ring_size() > 0 || ended_ ? take(heaps, most) : Next::empty;
     if (result == Next::empty && caller_drives_) {
         ReceiveLock lock(receive_mutex_);
         expire();
@@ -58,6 +58,7 @@ ReceiveRunner::Next ReceiveRunner::next(std::vector<ReceivedHeap> &heaps, std::s
 }
 
 void ReceiveRunner::use_up() {
+    if (!ring_ready_.is_set()) return;
     const std::lock_guard lock(ring_mutex_);
     if (ring_.empty() && !ended_) ring_ready_.clear();
 }
@@ -65,6 +66,7 @@ void ReceiveRunner::use_up() {
 void ReceiveRunner::put_back(std::span<ReceivedHeap> heaps) {
     const std::lock_guard lock(ring_mutex_);
     ring_.put_back(heaps);
+    ring_size_ = ring_.size();
     if (ring_.empty() && !ended_)
         ring_ready_.clear();
     else if (listeners_ > 0 || exported_)
@@ -148,6 +150,7 @@ ReceiveRunner::Next ReceiveRunner::take(std::vector<ReceivedHeap> &heaps, std::s
             throw TransportException(error);
         }
         ring_.take(heaps, most);
+        ring_size_ = ring_.size();
         if (ring_.size() <= ring_heaps_ / 2) resumed.swap(paused_);
     }
     for (const auto &reader : resumed) reader->kick();
@@ -160,19 +163,16 @@ void ReceiveRunner::take_heaps() {
     const std::lock_guard lock(ring_mutex_);
     put_ += assembled_.size();
     ring_.push(assembled_);
+    ring_size_ = ring_.size();
     peak_ = std::max(peak_, ring_.size());
     if (announces_ && (listeners_ > 0 || exported_)) ring_ready_.set();
 }
 
 // Make good for not telling that heaps came, unless they were all taken; `some_left` if the caller still has some.
 void ReceiveRunner::announce(bool some_left) {
+    if (!some_left && ring_size() == 0) return;
     const std::lock_guard lock(ring_mutex_);
     if ((some_left || !ring_.empty()) && (listeners_ > 0 || exported_)) ring_ready_.set();
-}
-
-std::size_t ReceiveRunner::ring_size() {
-    const std::lock_guard lock(ring_mutex_);
-    return ring_.size();
 }
 
 // Whether the ring is full, and the reader therefore set aside.

@@ -78,7 +78,8 @@ private:
     Next take(std::vector<ReceivedHeap> &heaps, std::size_t most);
     void announce(bool some_left);
     void drive(std::size_t wanted);
-    std::size_t ring_size();
+    // Without the lock: to be relied on only by who is the only one to put in, or to take out.
+    std::size_t ring_size() const noexcept { return ring_size_; }
     bool pause(Reader &reader);
     void resume();
 
@@ -90,12 +91,13 @@ private:
 
     std::mutex ring_mutex_;
     HeapRing ring_;
+    std::atomic<std::size_t> ring_size_{0};
     std::vector<std::shared_ptr<Reader>> paused_;
     std::optional<Error> error_;
     std::uint64_t put_ = 0;
     std::size_t peak_ = 0;
     std::uint64_t worker_blocked_ = 0;
-    bool ended_ = false;
+    std::atomic<bool> ended_{false};
     // How many wait for `ring_ready_`, which is left alone otherwise.
     std::size_t listeners_ = 0;
     bool exported_ = false;
