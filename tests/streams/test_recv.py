@@ -357,6 +357,35 @@ def test_an_unread_stream_does_not_block_another_one(engine: str) -> None:
         assert [unread.get(timeout=30).cnt for _ in range(100)] == list(range(1, 101))
 
 
+class Halves(PacketReceiver):
+    """Brings a large heap, half of it at a time, and says so only once."""
+
+    def __init__(self) -> None:
+        super().__init__("halves:", Capabilities(lossy=True, ordered=True, reach="network"))
+        self._readable = EventReadiness()
+        self._readable.set()
+        half = bytes(50_000)
+        self._packets = [packet(1, half, offset=offset, length=2 * len(half)) for offset in (len(half), 0)]
+
+    @property
+    def readable(self) -> Readiness:
+        return self._readable
+
+    def try_recv(self, limit: int) -> PacketBatch:
+        with self._using():
+            self._readable.clear()
+            return PacketBatch.of([self._packets.pop()] if self._packets else [])
+
+    def _release_resources(self) -> None:
+        self._readable.wake()
+
+
+def test_a_worker_that_found_much_of_a_heap_looks_again_without_being_woken() -> None:
+    with recv.Stream(ThreadPool(), engine="python") as stream:
+        stream.add_reader(Halves())
+        assert stream.get(timeout=30).cnt == 1
+
+
 class Broken(PacketReceiver):
     """Fails after its first packet."""
 

@@ -24,6 +24,11 @@ __all__ = ["Reader", "Readers"]
 _log = logging.getLogger("spead_transport")
 #: Packets asked for at a time.
 _BATCH: Final = 1024
+#: Bytes of an incomplete heap that came in one batch after which more may come soon. On a lossy transport, which
+#: brings messages, each would wake the worker and be a batch of its own: so it rests for as many seconds as a batch
+#: takes, and takes in together what came meanwhile.
+_MUCH: Final = 32 << 10
+_REST: Final = 200e-6
 
 
 class Reader:
@@ -34,6 +39,8 @@ class Reader:
         self.receiver = receiver
         self.worker = worker
         self.ended = False
+        #: Whether to rest before waiting.
+        self.rests = False
 
     def __repr__(self) -> str:
         return f"<reader of {self.receiver!r}>"
@@ -140,6 +147,8 @@ class Readers(ReaderRunner):
             if not len(batch):
                 return False
             heaps = self._assembler.add(batch, time.monotonic())
+            lossy = reader.receiver.capabilities.lossy
+            reader.rests = lossy and not heaps and int(batch.sizes.sum()) >= _MUCH
         except EndOfStream:
             self._end_reader(reader)
             return False
@@ -165,6 +174,9 @@ class Readers(ReaderRunner):
         """What a reader's worker waits for, after a step."""
         if reader.ended:
             return None
+        if reader.rests:
+            reader.rests = False
+            return _REST
         expiry = self._assembler.next_expiry
         if expiry == math.inf:
             return reader.receiver.readable
