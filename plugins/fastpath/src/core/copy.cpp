@@ -5,55 +5,52 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
-#ifdef __x86_64__
-#include <cpuid.h>
-#endif
 
 namespace spead {
 
-// Sanitizers do not see what an instruction copies.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-const bool has_fast_move = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    constexpr unsigned fast_short_rep_mov = 1U << 4;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & fast_short_rep_mov) != 0;
-}();
-#else
-const bool has_fast_move = false;
-#endif
-
 namespace {
+
+// Of the processor's caches, in bytes.
+constexpr std::size_t line = 64;
+// How far before what is copied bytes are fetched. They are what will be copied next, since packets mostly lie one behind the
+// other; if they are not, no harm is done.
+constexpr std::size_t ahead = 8 << 10;
+// From here on memcpy is at least as fast.
+constexpr std::size_t long_copy = 4 << 10;
+
+// By itself the processor fetches ahead only once it has seen where a copy is going, anew for each packet.
+void copy(std::uint8_t *target, const std::uint8_t *source, std::size_t size) noexcept {
+    if (size < long_copy) {
+        for (; size >= line; size -= line) {
+            __builtin_prefetch(source + ahead);
+            std::memcpy(target, source, line);
+            target += line;
+            source += line;
+        }
+    }
+    std::memcpy(target, source, size);
+}
 
 #ifdef __SSE2__
 void copy_nontemporal(std::uint8_t *target, const std::uint8_t *source, std::size_t size) noexcept {
-    constexpr std::size_t vector = sizeof(__m128i);
-    const std::size_t lead = (vector - reinterpret_cast<std::uintptr_t>(target) % vector) % vector;
+    const std::size_t lead = std::min(size, (line - reinterpret_cast<std::uintptr_t>(target) % line) % line);
     std::memcpy(target, source, lead);
     std::size_t at = lead;
-    for (; at + vector <= size; at += vector)
-        _mm_stream_si128(reinterpret_cast<__m128i *>(target + at),
-                         _mm_loadu_si128(reinterpret_cast<const __m128i *>(source + at)));
-    std::memcpy(target + at, source + at, size - at);
-    _mm_sfence();  // streaming stores are not ordered with the store that hands the heap over
-}
-#endif
-
-void copy(std::uint8_t *target, const std::uint8_t *source, std::size_t size) noexcept {
-#ifdef __x86_64__
-    if (moves_fast(size)) {
-        asm volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(size) : : "memory");
-        return;
+    for (; at + line <= size; at += line) {
+        __builtin_prefetch(source + at + ahead);
+        for (std::size_t i = at; i < at + line; i += sizeof(__m128i))
+            _mm_stream_si128(reinterpret_cast<__m128i *>(target + i), _mm_loadu_si128(reinterpret_cast<const __m128i *>(source + i)));
     }
-#endif
-    std::memcpy(target, source, size);
+    std::memcpy(target + at, source + at, size - at);
 }
+#endif
 
 }  // namespace
 
 void copy_bytes(std::uint8_t *target, const std::uint8_t *source, std::size_t size, CopyMethod method) noexcept {
     if (size == 0) return;
 #ifdef __SSE2__
-    if (method == CopyMethod::nontemporal && size >= 64) {
+    if (method == CopyMethod::nontemporal) {
         copy_nontemporal(target, source, size);
         return;
     }
@@ -61,6 +58,14 @@ void copy_bytes(std::uint8_t *target, const std::uint8_t *source, std::size_t si
     (void)method;
 #endif
     copy(target, source, size);
+}
+
+void finish_copies(CopyMethod method) noexcept {
+#ifdef __SSE2__
+    if (method == CopyMethod::nontemporal) _mm_sfence();
+#else
+    (void)method;
+#endif
 }
 
 }  // namespace spead

@@ -13,8 +13,6 @@ struct DecodedPacket {
     const spead_slice *slices;
     std::size_t num_slices;
 
-    // The slice that has all of the payload, or its end.
-    const spead_slice &payload() const noexcept { return slices[num_slices - 1]; }
     std::size_t size() const noexcept { return header.header_size() + static_cast<std::size_t>(header.payload_size); }
 };
 

@@ -353,7 +353,6 @@ std::uint8_t *HeapAssembler::adoptable(const Run &run) const noexcept {
 
 void HeapAssembler::copy_payload(const Run &run, std::uint8_t *target) const noexcept {
     for (std::size_t i = run.first; i < run.last; i++) {
-        if (i + 1 < packets_.size() && packets_[i + 1].num_slices > 0) fetch_ahead(packets_[i + 1].payload());
         const DecodedPacket &packet = packets_[i];
         std::size_t skip = packet.header.header_size();
         for (std::size_t s = 0; s < packet.num_slices; s++) {
@@ -365,6 +364,7 @@ void HeapAssembler::copy_payload(const Run &run, std::uint8_t *target) const noe
             skip -= std::min(skip, slice.size);
         }
     }
+    finish_copies(config_.copy_method);
 }
 
 void HeapAssembler::collect_pointers(const Run &run, PointerList &pointers) const {

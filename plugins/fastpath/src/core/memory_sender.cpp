@@ -39,6 +39,7 @@ void MemorySender::join(std::span<const Piece> pieces, std::span<std::uint8_t> t
         copy_bytes(at, piece.memory.data(), piece.size, method);
         at += piece.size;
     }
+    finish_copies(method);
 }
 
 std::size_t MemorySender::try_send(const spead_batch &batch) {
