@@ -47,6 +47,7 @@ ChunkRing::Result ChunkRing::offer(Chunk &chunk, const Waiter &waiter) {
         }
         push(std::move(chunk), told);
     }
+    has_data_.set();
     tell(told);
     return Result::done;
 }
@@ -59,6 +60,7 @@ ChunkRing::Result ChunkRing::request(Chunk &chunk, const Waiter &waiter) {
         const std::lock_guard lock(mutex_);
         if (chunks_.empty()) {
             if (stopped_) return Result::stopped;
+            has_data_.clear();  // it may have been set for a chunk that was taken before that
             if (waiter) {
                 statistics_.empty++;
                 waiting_for_data_.push_back(waiter);
@@ -88,8 +90,10 @@ void ChunkRing::put_last(std::vector<Chunk> &chunks) {
         const std::lock_guard lock(mutex_);
         if (stopped_) return;
         for (Chunk &chunk : chunks) push(std::move(chunk), told);
+        if (chunks.empty()) return;
         chunks.clear();
     }
+    has_data_.set();
     tell(told);
 }
 
@@ -132,7 +136,6 @@ void ChunkRing::push(Chunk &&chunk, Waiters &told) {
     chunks_.push_back(std::move(chunk));
     statistics_.put++;
     statistics_.peak = std::max<std::uint64_t>(statistics_.peak, chunks_.size());
-    has_data_.set();
     if (chunks_.size() >= max_size_) has_space_.clear();
     move_to(told, waiting_for_data_);
 }

@@ -101,6 +101,8 @@ private:
     const std::size_t max_size_;
     mutable std::mutex mutex_;
     std::deque<Chunk> chunks_;
+    // Set after the lock was given up, as whoever wakes up wants it. It may therefore report a chunk that was taken already,
+    // until somebody looks in vain.
     Event has_data_;
     Event has_space_;
     std::size_t producers_ = 0;

@@ -59,7 +59,8 @@ Wait ChunkRunner::step(Reader &reader) noexcept {
     if (!assembler_.blocked()) {
         member_->set_current(reader.shared_from_this());
         expire();
-        receive(reader);
+        for (int round = 0; round < rounds_of_a_worker; round++)
+            if (!receive(reader) || reader.ended || assembler_.blocked()) break;
     } else if (member_->current().get() == &reader) {
         go_on(reader);
     } else {

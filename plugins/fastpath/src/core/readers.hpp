@@ -34,6 +34,8 @@ public:
 
 protected:
     using ReceiveLock = std::unique_lock<std::mutex>;
+    // Batches that a worker takes in before it looks at its other tasks again.
+    static constexpr int rounds_of_a_worker = 8;
 
     // A receiver and who drives it.
     class Reader final : public Task, public std::enable_shared_from_this<Reader> {

@@ -11,8 +11,6 @@ namespace {
 
 // Batches taken in on behalf of one call that wants a heap, before it looks at its time limit again.
 constexpr int rounds = 1000;
-// Batches that a worker takes in before it looks at its other tasks again.
-constexpr int rounds_of_a_worker = 8;
 
 // Keeps a flag off during its life.
 class Quietly {
