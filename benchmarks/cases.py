@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from . import limits
+from .chunks import chunks_only
 from .library import Library
 from .operation import Operation, Unit
 from .parts import asynchronous_latency, items, latency, outstanding, receive_only, send_only
@@ -129,11 +130,13 @@ def _tcp(heap_size: int) -> Case:
     )
 
 
-def _one_end(what: str, prepare: Callable[..., AbstractContextManager[Operation]], heap_size: int) -> Case:
+def _one_end(
+    what: str, prepare: Callable[..., AbstractContextManager[Operation]], heap_size: int, packet_size: int = _ETHERNET
+) -> Case:
     return Case(
-        f"{what}, {_size(heap_size)} heaps, {_ETHERNET} B packets",
+        f"{what}, {_size(heap_size)} heaps, {packet_size} B packets",
         _unit(heap_size),
-        partial(prepare, heap_size=heap_size, packet_size=_ETHERNET),
+        partial(prepare, heap_size=heap_size, packet_size=packet_size),
         heap_size,
         partial(limits.memcpy, heap_size),
     )
@@ -159,6 +162,7 @@ CASES: Final = (
     _tcp(_MIB),
     _one_end("send only", send_only, _MIB),
     *(_one_end("receive only", receive_only, heap_size) for heap_size in (_MIB, _KIB, 64)),
+    *(_one_end("chunks only", chunks_only, _MIB, packet_size) for packet_size in (_ETHERNET, _JUMBO)),
     Case("one heap, sent and received", Unit.DURATION, latency),
     Case("one heap, sent and received, asyncio", Unit.DURATION, asynchronous_latency),
     Case("32 sends outstanding, asyncio", Unit.RATE, partial(outstanding, sends=32)),

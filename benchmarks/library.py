@@ -61,6 +61,13 @@ class Library:
             config.memory_allocator = self.module.MemoryPool(heap_size, heap_size + 4096, count, count)
         return config
 
+    def chunk_config(self) -> Theirs:
+        """For heaps that go into chunks, which are too large for the caches."""
+        module = self.module
+        # spead2 waits after each packet that it stores past the caches.
+        memcpy = module.MEMCPY_STD if module.__name__ == "spead2" else module.MEMCPY_NONTEMPORAL
+        return module.recv.StreamConfig(max_heaps=4, memcpy=memcpy)
+
     def receiver(
         self, config: Theirs, ring: int = _RING, *, thread_pool: Theirs = None, asynchronous: bool = False
     ) -> Theirs:

@@ -1,53 +1,21 @@
-"""What the machine can do at best, in C: made by the compiler when it is first asked for."""
+"""What the machine can do at best, in C."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from . import compiled
 from .operation import Operation
 
-__all__ = ["LIBRARY", "NoCompilerError", "build", "memcpy", "tcp", "udp"]
+__all__ = ["memcpy", "tcp", "udp"]
 
-_SOURCE: Final = Path(__file__).with_suffix(".c")
-LIBRARY: Final = _SOURCE.parents[1] / "build" / "benchmarks" / "limits.so"
 _HEADERS: Final = 72  #: bytes of a packet of one item that are not payload
-
-
-class NoCompilerError(RuntimeError):
-    """There is no C compiler, or it refused the program."""
-
-
-def build(library: Path = LIBRARY) -> Path:
-    """Compile the program unless that was done already.
-
-    Raises
-    ------
-    NoCompilerError
-        If that does not work.
-    """
-    if library.exists() and library.stat().st_mtime >= _SOURCE.stat().st_mtime:
-        return library
-    library.parent.mkdir(parents=True, exist_ok=True)
-    fresh = library.with_suffix(f".{os.getpid()}")  # whoever reads the library never sees half of it
-    compiler = os.environ.get("CC", "cc")
-    command = [compiler, "-O3", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread", str(_SOURCE)]
-    try:
-        subprocess.run([*command, "-o", str(fresh)], check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise NoCompilerError(f"there is no C compiler {compiler!r}: apt-get install gcc, or set CC") from None
-    except subprocess.CalledProcessError as error:
-        raise NoCompilerError(f"{compiler} does not compile {_SOURCE.name}:\n{error.stderr}") from None
-    fresh.replace(library)
-    return library
 
 
 @contextmanager
@@ -88,6 +56,5 @@ def _function(name: str) -> Callable[[int, int], None]:
     return call
 
 
-@lru_cache(maxsize=1)
 def _load() -> ctypes.CDLL:
-    return ctypes.CDLL(str(build()))
+    return compiled.load("limits")

@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import limits, source_build
+from benchmarks import compiled, source_build
 
 
-def test_limits_are_built_once(tmp_path: Path) -> None:
-    library = tmp_path / "folder" / "limits.so"
-    assert limits.build(library) == library
+def test_libraries_are_built_once(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    library = compiled.build("limits", folder)
     before = library.stat().st_mtime_ns
-    limits.build(library)
+    assert compiled.build("limits", folder) == library
     assert library.stat().st_mtime_ns == before
-    assert list(library.parent.iterdir()) == [library]
+    assert list(folder.iterdir()) == [library]
 
 
 def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(limits.NoCompilerError, match="no C compiler 'no-such-compiler': apt-get install gcc"):
-        limits.build(tmp_path / "limits.so")
+    with pytest.raises(compiled.NoCompilerError, match="no C compiler 'no-such-compiler': apt-get install gcc"):
+        compiled.build("limits", tmp_path)
 
 
 def test_with_a_compiler_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "false")
-    with pytest.raises(limits.NoCompilerError, match=r"false does not compile limits\.c"):
-        limits.build(tmp_path / "limits.so")
+    with pytest.raises(compiled.NoCompilerError, match=r"false does not compile chunks\.c"):
+        compiled.build("chunks", tmp_path)
 
 
 def test_headers_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
