@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+import attrs
+
 from spead_transport.errors import TransportError
 from spead_transport.transport import Endpoint
 
@@ -19,7 +21,7 @@ from .config import RECEIVE_BUFFER_SIZE, SEND_BUFFER_SIZE, UdpConfig
 from .interfaces import Interface, find_interface
 from .multicast import join_group, set_outgoing_interface
 
-__all__ = ["adopt", "open_receiving", "open_sending"]
+__all__ = ["Route", "adopt", "open_receiving", "open_sending", "resolve_route"]
 
 _log = logging.getLogger("spead_transport")
 
@@ -46,15 +48,26 @@ _HINTS: Final = {
 }
 
 
-def open_sending(config: UdpConfig, url: str) -> tuple[socket.socket, list[SocketAddress]]:
-    """A socket to send from, and the address of each destination.
+@attrs.frozen
+class Route:
+    """Where to send from and to, without names."""
+
+    interface: Interface | None
+    #: The address to bind to, if any.
+    own: SocketAddress | None
+    family: socket.AddressFamily
+    destinations: list[SocketAddress]
+
+
+def resolve_route(config: UdpConfig, url: str) -> Route:
+    """What a sender's options mean. This may have to wait for a name service.
 
     Raises
     ------
     ValueError
         If the options do not fit together.
     TransportError
-        If a name does not resolve, or the system refuses something.
+        If a name does not resolve, or there is no such network interface.
     """
     config.endpoints.require_destinations(url)
     interface = find_interface(config.interface, url)
@@ -64,12 +77,24 @@ def open_sending(config: UdpConfig, url: str) -> tuple[socket.socket, list[Socke
     unicast = not all(map(is_group, addresses))
     if own is None and unicast and interface is not None and interface.family == family:
         own = Endpoint(interface.address or "", 0)
-    with _new_socket(family, url) as sock:
-        _set_send_options(sock, config, interface, url, unicast=unicast, multicast=any(map(is_group, addresses)))
-        if own is not None:
-            _bind(sock, resolve(own, url, family)[1], url)
+    return Route(interface, resolve(own, url, family)[1] if own else None, family, addresses)
+
+
+def open_sending(config: UdpConfig, route: Route, url: str) -> socket.socket:
+    """A socket to send from.
+
+    Raises
+    ------
+    TransportError
+        If the system refuses something.
+    """
+    groups = [is_group(address) for address in route.destinations]
+    with _new_socket(route.family, url) as sock:
+        _set_send_options(sock, config, route.interface, url, unicast=not all(groups), multicast=any(groups))
+        if route.own is not None:
+            _bind(sock, route.own, url)
         _set_buffer_sizes([sock], _wanted(config, SEND_BUFFER_SIZE), url, receive=False)
-    return sock, addresses
+    return sock
 
 
 def open_receiving(config: UdpConfig, url: str) -> list[socket.socket]:
@@ -77,8 +102,10 @@ def open_receiving(config: UdpConfig, url: str) -> list[socket.socket]:
 
     Raises
     ------
-    ValueError, TransportError
-        As for :func:`open_sending`.
+    ValueError
+        If the options do not fit together.
+    TransportError
+        If a name does not resolve, or the system refuses something.
     """
     if not len(config.endpoints):
         raise ValueError(f"{url}: expected an endpoint to receive at, host:port")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
 import attrs
@@ -13,7 +14,7 @@ from .config import UdpConfig
 from .offload import LARGEST_DATAGRAM
 from .receiver import UdpReceiver
 from .sender import CAPABILITIES, UdpSender
-from .sockets import open_receiving, open_sending
+from .sockets import Route, open_receiving, open_sending, resolve_route
 
 __all__ = ["UdpTransport"]
 
@@ -38,12 +39,12 @@ class UdpTransport(Transport[UdpConfig]):
         return self.config.endpoints.channels()
 
     def open_sender(self) -> UdpSender:
-        sock, addresses = open_sending(self.config, self.url)
-        try:
-            return UdpSender(sock, addresses, self.url, gso=self.config.gso)
-        except BaseException:
-            sock.close()
-            raise
+        return self._sender(resolve_route(self.config, self.url))
+
+    async def open_sender_async(self) -> UdpSender:
+        """Like :meth:`open_sender`, while the event loop goes on: a name service may take its time."""
+        loop = asyncio.get_running_loop()
+        return self._sender(await loop.run_in_executor(None, resolve_route, self.config, self.url))
 
     def open_receiver(self) -> UdpReceiver:
         config = self.config
@@ -55,4 +56,12 @@ class UdpTransport(Transport[UdpConfig]):
         except BaseException:
             for sock in sockets:
                 sock.close()
+            raise
+
+    def _sender(self, route: Route) -> UdpSender:
+        sock = open_sending(self.config, route, self.url)
+        try:
+            return UdpSender(sock, route.destinations, self.url, gso=self.config.gso)
+        except BaseException:
+            sock.close()
             raise
