@@ -17,7 +17,8 @@ from __future__ import annotations
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final, Generic, Literal, Self, TypeVar
 
@@ -85,6 +86,7 @@ class _Endpoint:
         self._in_use = threading.Lock()
         self._closed = False
         self._released = False
+        self._when_closed: deque[Callable[[], None]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -121,10 +123,28 @@ class _Endpoint:
         Packets that were taken by ``try_send`` stay sent; those that ``try_recv`` did not hand out are discarded.
         """
         self._closed = True
+        self._tell_closed()  # first, so that a counterpart does not take what is released for an end of the stream
         with self._in_use:
             if not self._released:
                 self._released = True
                 self._release_resources()
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """For engines that use a counterpart of this endpoint: call `callback` when this one is closed.
+
+        It is called once, by whichever thread, which is now if the endpoint is closed already. It must not wait.
+        """
+        self._when_closed.append(callback)
+        if self._closed:
+            self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        while True:
+            try:
+                callback = self._when_closed.popleft()
+            except IndexError:
+                return
+            callback()
 
     def _release_resources(self) -> None:
         """For subclasses: close sockets and the like, and wake the readiness. Called once; nobody is inside."""

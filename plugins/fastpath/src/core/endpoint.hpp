@@ -73,19 +73,17 @@ protected:
     // Close once, when nobody is inside.
     template <typename Release>
     void close_once(Release release) noexcept {
+        closed_ = true;
         const std::lock_guard lock(in_use_);
-        if (!closed_) {
-            closed_ = true;
-            release();
-        }
+        if (!std::exchange(released_, true)) release();
     }
     // Call `body` unless another caller is inside, or the endpoint is closed; failures go to `error`.
     template <typename Body>
     std::ptrdiff_t guarded(spead_error *error, Body body) noexcept {
         try {
             const std::unique_lock lock(in_use_, std::try_to_lock);
+            if (closed_) fail(ErrorKind::closed, 0, "the endpoint is closed");  // the other caller may be in close_once
             if (!lock) fail(ErrorKind::busy, 0, "two callers at the same time");
-            if (closed_) fail(ErrorKind::closed, 0, "the endpoint is closed");
             return static_cast<std::ptrdiff_t>(body());
         } catch (const TransportException &exception) {
             return report(exception.error, error);
@@ -96,7 +94,8 @@ protected:
 
 private:
     std::mutex in_use_;
-    bool closed_ = false;
+    std::atomic<bool> closed_{false};
+    bool released_ = false;
 };
 
 class SenderBase : public EndpointBase {

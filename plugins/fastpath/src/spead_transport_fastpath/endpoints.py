@@ -32,8 +32,26 @@ except ModuleNotFoundError:  # spead-transport-shm is a distribution of its own,
 __all__ = ["native_receiver", "native_sender"]
 
 
-def native_sender(sender: PacketSender, face: PacketSender | None = None) -> _native.Sender:
-    """What drives `sender` natively.
+def native_sender(sender: PacketSender) -> _native.Sender:
+    """What drives `sender` natively. Closing either of them closes the other, too."""
+    native = _sender_like(sender, sender)
+    if native is None:
+        return _native.Sender.from_python(sender)
+    sender.when_closed(native.close)
+    return native
+
+
+def native_receiver(receiver: PacketReceiver) -> _native.Receiver:
+    """What drives `receiver` natively. Closing either of them closes the other, too."""
+    native = _receiver_like(receiver, receiver)
+    if native is None:
+        return _native.Receiver.from_python(receiver)
+    receiver.when_closed(native.close)
+    return native
+
+
+def _sender_like(sender: PacketSender, face: PacketSender) -> _native.Sender | None:
+    """The counterpart of `sender`; ``None`` if it has none.
 
     Parameters
     ----------
@@ -42,9 +60,8 @@ def native_sender(sender: PacketSender, face: PacketSender | None = None) -> _na
     face
         What is closed in the end: `sender` itself, unless that is inside another endpoint.
     """
-    face = face or sender
     if isinstance(sender, RedirectedSender):
-        return native_sender(sender.inner, face)
+        return _sender_like(sender.inner, face)
     handle = sender.native_handle()
     if handle is not None:
         return _native.Sender.from_capsule(face, handle)
@@ -63,14 +80,13 @@ def native_sender(sender: PacketSender, face: PacketSender | None = None) -> _na
         return _native.Sender.from_connection(face, *connection)
     if type(sender) is FileSender and (file := sender.hand_over()):
         return _native.Sender.from_file(face, *file)
-    return shm_sender(sender, face) or _native.Sender.from_python(face)
+    return shm_sender(sender, face)
 
 
-def native_receiver(receiver: PacketReceiver, face: PacketReceiver | None = None) -> _native.Receiver:
-    """What drives `receiver` natively. The parameters are those of :func:`native_sender`."""
-    face = face or receiver
+def _receiver_like(receiver: PacketReceiver, face: PacketReceiver) -> _native.Receiver | None:
+    """The counterpart of `receiver`. The parameters are those of :func:`_sender_like`."""
     if isinstance(receiver, RedirectedReceiver):
-        return native_receiver(receiver.inner, face)
+        return _receiver_like(receiver.inner, face)
     handle = receiver.native_handle()
     if handle is not None:
         return _native.Receiver.from_capsule(face, handle)
@@ -88,4 +104,4 @@ def native_receiver(receiver: PacketReceiver, face: PacketReceiver | None = None
         )
     if type(receiver) is FileReceiver and (fd := receiver.hand_over()) is not None:
         return _native.Receiver.from_file(face, fd, receiver.max_packet_size)
-    return shm_receiver(receiver, face) or _native.Receiver.from_python(face)
+    return shm_receiver(receiver, face)

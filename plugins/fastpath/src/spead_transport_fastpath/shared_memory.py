@@ -14,7 +14,7 @@ __all__ = ["shm_receiver", "shm_sender"]
 def shm_sender(sender: PacketSender, face: PacketSender) -> _native.Sender | None:
     """What sends in place of `sender`; ``None`` if that is another transport's, or is in use already.
 
-    The parameters are those of :func:`~spead_transport_fastpath.endpoints.native_sender`.
+    `face` is what is closed in the end: `sender` itself, unless that is inside another endpoint.
     """
     handed_over = sender.hand_over() if type(sender) is ShmSender else None
     return None if handed_over is None else _native.Sender.from_ring(face, *handed_over)
