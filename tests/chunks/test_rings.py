@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import select
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 
 from spead_transport import Empty, Full, Stopped, recv
+from spead_transport.engine import get_engine
+from spead_transport.engine.chunks import ChunkRingCore
 
 from ..interop.common import PACKAGES
 from .common import chunk_of
@@ -248,3 +252,41 @@ async def test_asyncio_waiters_are_served_in_order() -> None:
     for chunk in chunks:
         ring.put_nowait(chunk)
     assert await asyncio.gather(*waiters) == chunks
+
+
+class Waiting:
+    """Waits for a ring that it has, as a stream does."""
+
+    def __init__(self, ring: ChunkRingCore) -> None:
+        self.ring = ring
+        self.woken = 0
+        self.callback = self.wake
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+@pytest.mark.parametrize("wanted", ["data", "space"])
+def test_a_ring_and_who_waits_for_it_are_garbage_together(engine: str, wanted: str) -> None:
+    ring = get_engine(engine).chunk_ring(1)
+    waiting = Waiting(ring)
+    if wanted == "data":
+        assert ring.request(waiting.callback) is None
+    else:
+        ring.put_nowait(recv.Chunk(data=np.zeros(1, np.uint8), present=np.zeros(1, np.uint8)))
+        assert not ring.offer(recv.Chunk(data=np.zeros(1, np.uint8), present=np.zeros(1, np.uint8)), waiting.callback)
+    garbage = weakref.ref(waiting)
+    del ring, waiting
+    gc.collect()
+    assert garbage() is None
+
+
+def test_who_waits_for_a_ring_stays_as_long_as_the_ring(engine: str) -> None:
+    ring = get_engine(engine).chunk_ring(1)
+    waiting = Waiting(ring)
+    woken = waiting.__dict__
+    assert ring.request(waiting.callback) is None
+    del waiting
+    gc.collect()
+    ring.put_nowait(recv.Chunk(data=np.zeros(1, np.uint8), present=np.zeros(1, np.uint8)))
+    assert woken["woken"] == 1

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "chunk_ring.hpp"
 #include "chunk_runner.hpp"
@@ -59,14 +60,17 @@ public:
 
     void wake() noexcept override {
         const MaybeAcquire gil;
-        if (!gil) return;
+        if (!gil || !callback_.is_valid()) return;
+        const nb::object callback = callback_;
         try {
-            callback_();
+            callback();
         } catch (nb::python_error &exception) {
-            exception.discard_as_unraisable(callback_);
+            exception.discard_as_unraisable(callback);
         }
     }
     nb::handle callback() const noexcept { return callback_; }
+    // It is garbage: nobody is left to be woken.
+    void clear() { callback_.reset(); }
 
 private:
     nb::object callback_;
@@ -121,10 +125,15 @@ struct RingHandle {
         handle.ring->visit_owners([&](void *owner) {
             if (result == 0 && owner) result = visit(static_cast<PyObject *>(owner), arg);
         });
-        return result;
+        if (result != 0) return result;
+        for (const auto &waiter : handle.waiters) Py_VISIT(waiter->callback().ptr());
+        return 0;
     }
     static int clear(PyObject *self) {
-        nb::inst_ptr<RingHandle>(self)->ring->clear();
+        RingHandle &handle = *nb::inst_ptr<RingHandle>(self);
+        handle.ring->clear();
+        // The ring may have some of them still, and a stream may have the ring.
+        for (const auto &waiter : std::exchange(handle.waiters, {})) waiter->clear();
         return 0;
     }
 
