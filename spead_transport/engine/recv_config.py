@@ -43,8 +43,8 @@ class StreamConfig:
     bug_compat
         ``BUG_COMPAT_*`` flags to understand what the sender means.
     memcpy
-        How payload is copied: ``MEMCPY_STD``, or past the processor's caches with ``MEMCPY_NONTEMPORAL`` (an
-        engine that cannot do that copies in the ordinary way).
+        How payload is copied: ``MEMCPY_STD``, or past the processor's caches with ``MEMCPY_NONTEMPORAL``, which
+        is for heaps or chunks that are larger than those (an engine that cannot do that copies in the ordinary way).
     memory_allocator
         Where the heaps' memory comes from.
     stop_on_stop_item
