@@ -47,10 +47,15 @@ public:
           futures_(std::move(futures)),
           future_(std::move(future)),
           loop_(std::move(loop)) {}
-    ~Group() override { MaybeAcquire().drop(futures_, future_, loop_); }
+    ~Group() override {
+        if (futures_.is_valid()) MaybeAcquire().drop(kept_, futures_, future_, loop_);
+    }
 
     void finished(nb::object error) override {
-        nb::inst_ptr<SendFutures>(futures_)->finished({future_, bytes(), std::move(error)}, loop_);
+        kept_.reset();
+        const nb::object futures = std::move(futures_);
+        const nb::object loop = std::move(loop_);
+        nb::inst_ptr<SendFutures>(futures)->finished({std::move(future_), bytes(), std::move(error)}, loop);
     }
 
 private:

@@ -24,12 +24,12 @@ class Submission : public SendGroup {
 public:
     Submission(NumberedHeaps heaps, GroupMode mode, nb::object kept)
         : SendGroup(std::move(heaps.heaps), mode), kept_(std::move(kept)) {}
-    virtual ~Submission() { MaybeAcquire().drop(kept_); }
+    virtual ~Submission() = default;
 
-    // It is finished. Called with the GIL; `error` is None or an exception.
+    // It is finished, and lets go of everything. Called once at most, with the GIL; `error` is None or an exception.
     virtual void finished(nb::object error) = 0;
 
-private:
+protected:
     nb::object kept_;
 };
 
