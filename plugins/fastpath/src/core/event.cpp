@@ -40,9 +40,7 @@ FileDescriptor::~FileDescriptor() {
 Event::Event() : fd_(check(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
 
 void Event::set() noexcept {
-    if (set_.load(std::memory_order_relaxed)) return;
-    const std::lock_guard lock(mutex_);
-    if (set_.exchange(true, std::memory_order_relaxed)) return;
+    if (set_.load(std::memory_order_relaxed) || set_.exchange(true, std::memory_order_relaxed)) return;
     const std::uint64_t one = 1;
     // Can only fail if the counter were to overflow, and it is 0.
     [[maybe_unused]] const ssize_t written = write(fd_.get(), &one, sizeof one);
@@ -50,10 +48,9 @@ void Event::set() noexcept {
 
 void Event::clear() noexcept {
     if (!set_.load(std::memory_order_relaxed)) return;
-    const std::lock_guard lock(mutex_);
-    if (!set_.exchange(false, std::memory_order_relaxed)) return;
     std::uint64_t count;
-    [[maybe_unused]] const ssize_t taken = read(fd_.get(), &count, sizeof count);
+    // If there is nothing to read, somebody is about to write it: then it stays set.
+    if (read(fd_.get(), &count, sizeof count) > 0) set_.store(false, std::memory_order_relaxed);
 }
 
 Poller::Poller() : fd_(check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {}

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,8 +29,9 @@ private:
     int fd_ = -1;
 };
 
-// A condition that is set and cleared. Whoever owns the state behind it calls both under the lock that guards that
-// state: then no report is late. Repeating either costs nothing.
+// A condition that is set and cleared. Whoever owns the state behind it clears it under the lock that guards that state,
+// having looked at it, and sets it when the state has changed, under the lock or after it: then no report is late. (Whom it
+// wakes may run before `set` returns, and wants the lock.) Repeating either costs nothing.
 class Event {
 public:
     // Throws std::system_error if the system is out of file descriptors.
@@ -44,7 +44,6 @@ public:
 
 private:
     FileDescriptor fd_;
-    std::mutex mutex_;
     std::atomic<bool> set_{false};
 };
 

@@ -8,18 +8,22 @@ namespace spead {
 
 void PacketQueue::push(OwnedBatch batch) {
     if (batch.num_packets() == 0) return;
-    const std::lock_guard lock(mutex_);
-    if (stopped_) fail(ErrorKind::refused, ECANCELED, "the queue was stopped");
-    statistics_.in.add(batch);
-    if (lanes_.size() > 1) batch.share();
-    for (Lane &lane : lanes_) {
-        lane.batches.push_back(&lane == &lanes_.back() ? std::move(batch) : batch);
-        statistics_.waiting.add(lane.batches.back());
-        for (Event *reader : lane.readers) reader->set();
+    {
+        const std::lock_guard lock(mutex_);
+        if (stopped_) fail(ErrorKind::refused, ECANCELED, "the queue was stopped");
+        statistics_.in.add(batch);
+        if (lanes_.size() > 1) batch.share();
+        for (Lane &lane : lanes_) {
+            lane.batches.push_back(&lane == &lanes_.back() ? std::move(batch) : batch);
+            statistics_.waiting.add(lane.batches.back());
+        }
+        Tally &peak = statistics_.peak;
+        peak.packets = std::max(peak.packets, statistics_.waiting.packets);
+        peak.bytes = std::max(peak.bytes, statistics_.waiting.bytes);
     }
-    Tally &peak = statistics_.peak;
-    peak.packets = std::max(peak.packets, statistics_.waiting.packets);
-    peak.bytes = std::max(peak.bytes, statistics_.waiting.bytes);
+    // Readers that wake up on this processor run at once, and want the other lock.
+    const std::shared_lock lock(readers_mutex_);
+    wake_all();
 }
 
 std::optional<OwnedBatch> PacketQueue::pop(Lane &lane, Event &readable) {
@@ -63,7 +67,7 @@ QueueStatistics PacketQueue::statistics() const noexcept {
 }
 
 PacketQueue::Lane &PacketQueue::subscribe(Event &readable) {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_, readers_mutex_);
     const bool own = fanout_ && !lanes_.front().readers.empty();
     Lane &lane = own ? lanes_.emplace_back() : lanes_.front();
     lane.readers.push_back(&readable);
@@ -72,7 +76,7 @@ PacketQueue::Lane &PacketQueue::subscribe(Event &readable) {
 }
 
 void PacketQueue::unsubscribe(Lane &lane, Event &readable) noexcept {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_, readers_mutex_);
     std::erase(lane.readers, &readable);
     if (!fanout_) return;
     for (const OwnedBatch &batch : lane.batches) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,8 @@ private:
 
     mutable std::mutex mutex_;
     const bool fanout_;
+    // Held exclusively, after `mutex_`, by whoever changes which lanes and readers there are: to look at them, either will do.
+    std::shared_mutex readers_mutex_;
     // At least one.
     std::list<Lane> lanes_;
     QueueStatistics statistics_;

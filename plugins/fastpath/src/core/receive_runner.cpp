@@ -158,12 +158,18 @@ ReceiveRunner::Next ReceiveRunner::take(std::vector<ReceivedHeap> &heaps, std::s
 void ReceiveRunner::take_heaps() {
     if (contiguous_only_) std::erase_if(assembled_, [](const ReceivedHeap &heap) { return !heap.complete; });
     if (assembled_.empty()) return;
-    const std::lock_guard lock(ring_mutex_);
-    put_ += assembled_.size();
-    ring_.push(assembled_);
-    ring_size_ = ring_.size();
-    peak_ = std::max(peak_, ring_.size());
-    if (announces_ && (listeners_ > 0 || exported_)) ring_ready_.set();
+    bool wake;
+    {
+        const std::lock_guard lock(ring_mutex_);
+        put_ += assembled_.size();
+        ring_.push(assembled_);
+        ring_size_ = ring_.size();
+        peak_ = std::max(peak_, ring_.size());
+        // A loop that watches the descriptor must not be told of heaps that were taken meanwhile.
+        if (announces_ && exported_) ring_ready_.set();
+        wake = announces_ && listeners_ > 0;
+    }
+    if (wake) ring_ready_.set();  // whom it wakes wants the lock at once
 }
 
 // Make good for not telling that heaps came, unless they were all taken; `some_left` if the caller still has some.
