@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
+#include "copy.hpp"
 #include "spead_transport.h"
 
 namespace spead {
@@ -32,7 +32,7 @@ public:
 
 private:
     void flush() noexcept {
-        if (size_ > 0) std::memcpy(target_, source_, size_);
+        copy_bytes(target_, source_, size_, CopyMethod::standard);
         target_ += size_;
         size_ = 0;
     }

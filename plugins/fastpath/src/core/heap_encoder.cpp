@@ -111,6 +111,32 @@ void PacketCursor::append(std::vector<spead_slice> &slices, ScratchArena &arena)
     if (!done()) measure();
 }
 
+std::size_t PacketCursor::num_alike() const noexcept {
+    const bool has_own_pointers = count_ > 0 && !plan_.repeat_pointers;
+    if (small_ || has_own_pointers || block_ == layout_->payload.size()) return 0;
+    const std::size_t full = plan_.max_packet_size - head_size_;
+    return full < small_piece ? 0 : (layout_->payload[block_].size - block_offset_) / full;
+}
+
+void PacketCursor::append_alike(std::vector<spead_slice> &slices, ScratchArena &arena, std::size_t count) {
+    const auto body_size = static_cast<std::size_t>(body_size_);
+    std::uint8_t *head = arena.allocate(count * head_size_);
+    const auto *body = static_cast<const std::uint8_t *>(next_piece(count * body_size).data);
+    slices.resize(slices.size() + 2 * count);
+    spead_slice *slice = slices.data() + slices.size() - 2 * count;
+    for (std::size_t i = 0; i < count; i++, slice += 2) {
+        write_head(head);
+        slice[0] = {head, head_size_};
+        slice[1] = {body, body_size};
+        head += head_size_;
+        body += body_size;
+        offset_ += body_size;
+    }
+    advance(count * body_size);
+    packet_ += count;
+    if (!done()) measure();
+}
+
 void PacketCursor::write_head(std::uint8_t *head) const noexcept {
     const unsigned bits = heap_->heap_address_bits;
     store_word(head, header_word(bits) + count_ + 4);
@@ -236,16 +262,29 @@ bool GroupEncoder::next(OutgoingBatch &batch) {
     batch.destination_ = cursor->heap().destination;
     batch.rate_ = rate_of(cursor->heap());
     while (cursor && fits(batch, *cursor)) {
-        const std::size_t size = cursor->next_size();
-        const std::size_t before = batch.slices_.size();
-        cursor->append(batch.slices_, batch.arena_);
-        batch.packets_.push_back({nullptr, batch.slices_.size() - before, size});
-        batch.num_bytes_ += size;
+        append(batch, *cursor);
         advance(*cursor);
         cursor = current();
     }
     batch.seal();
     return true;
+}
+
+// The next packet of a heap, or several that look alike if no other heap has its turn in between.
+void GroupEncoder::append(OutgoingBatch &batch, PacketCursor &cursor) const {
+    const std::size_t size = cursor.next_size();
+    const bool many = mode_ == GroupMode::serial && batch.rate_ <= 0;
+    const std::size_t alike = many ? std::min(cursor.num_alike(), room(batch)) : 0;
+    if (alike > 0) {
+        cursor.append_alike(batch.slices_, batch.arena_, alike);
+        batch.packets_.resize(batch.packets_.size() + alike, {nullptr, 2, size});
+        batch.num_bytes_ += alike * size;
+    } else {
+        const std::size_t before = batch.slices_.size();
+        cursor.append(batch.slices_, batch.arena_);
+        batch.packets_.push_back({nullptr, batch.slices_.size() - before, size});
+        batch.num_bytes_ += size;
+    }
 }
 
 // The heap whose packet is next; null at the end.
@@ -277,12 +316,17 @@ void GroupEncoder::start_run(std::size_t first) noexcept {
         run_last_++;
 }
 
+// How many more packets a batch may have.
+std::size_t GroupEncoder::room(const OutgoingBatch &batch) const noexcept {
+    const std::size_t most = config_.largest_batch > 0 ? std::min(config_.largest_batch, batch_packets) : batch_packets;
+    return most - batch.num_packets();
+}
+
 bool GroupEncoder::fits(const OutgoingBatch &batch, const PacketCursor &cursor) const noexcept {
     if (batch.empty()) return true;
     const OutgoingHeap &heap = cursor.heap();
     if (heap.destination != batch.destination_ || rate_of(heap) != batch.rate_) return false;
-    const std::size_t count = batch.num_packets();
-    if (count >= batch_packets || (config_.largest_batch > 0 && count >= config_.largest_batch)) return false;
+    if (room(batch) == 0) return false;
     if (batch.rate_ > 0) return batch.num_bytes_ + cursor.next_size() <= burst_limit(config_.burst_size, batch.rate_);
     if (mode_ == GroupMode::round_robin) return batch.num_bytes_ < batch_bytes;
     return !cursor.at_start() || batch.num_bytes_ + cursor.payload_size() <= batch_bytes;

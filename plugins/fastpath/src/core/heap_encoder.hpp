@@ -110,6 +110,11 @@ public:
     std::size_t next_size() const noexcept { return head_size_ + static_cast<std::size_t>(body_size_); }
     // Append the next packet's slices, and go on to the one after it.
     void append(std::vector<spead_slice> &slices, ScratchArena &arena);
+    // How many of the packets that come next differ in nothing but their place in the heap: they are full, start no item, and
+    // their payload lies in one piece.
+    std::size_t num_alike() const noexcept;
+    // Append the slices of so many of them, two for each, and go on to the one after them.
+    void append_alike(std::vector<spead_slice> &slices, ScratchArena &arena, std::size_t count);
 
 private:
     void measure() noexcept;
@@ -152,6 +157,8 @@ private:
     void start_run(std::size_t first) noexcept;
     PacketCursor *current() noexcept;
     void advance(const PacketCursor &cursor);
+    void append(OutgoingBatch &batch, PacketCursor &cursor) const;
+    std::size_t room(const OutgoingBatch &batch) const noexcept;
     bool fits(const OutgoingBatch &batch, const PacketCursor &cursor) const noexcept;
     double rate_of(const OutgoingHeap &heap) const noexcept;
 
