@@ -97,29 +97,23 @@ public:
     }
 
     nb::object get(std::optional<double> timeout) {
-        double deadline = -1.0;
-        bool first = true;
-        for (;;) {
-            switch (find()) {
-                case ReceiveRunner::Next::heap: return make_next();
-                case ReceiveRunner::Next::stopped: return raise_stopped();
-                default: break;
-            }
-            if (std::exchange(first, false)) deadline = deadline_after(timeout);
-            if (wait(time_left(deadline)) == Waited::timed_out)
-                return raise_empty(nb::str("no heap arrived within {} seconds").format(*timeout).c_str());
+        ReceiveRunner::Next next = find();
+        if (next == ReceiveRunner::Next::empty) {
+            const double deadline = deadline_after(timeout);
+            do {
+                const Waited waited = find_later(time_left(deadline), next);
+                if (waited == Waited::timed_out && next == ReceiveRunner::Next::empty)
+                    return raise_empty(nb::str("no heap arrived within {} seconds").format(*timeout).c_str());
+            } while (next == ReceiveRunner::Next::empty);
         }
+        return next == ReceiveRunner::Next::heap ? make_next() : raise_stopped();
     }
 
     // The next heap, whenever it comes; null at the end of the stream.
     nb::object next_or_end() {
-        for (;;) {
-            switch (find()) {
-                case ReceiveRunner::Next::heap: return make_next();
-                case ReceiveRunner::Next::stopped: return {};
-                default: wait(-1.0);
-            }
-        }
+        ReceiveRunner::Next next = find();
+        while (next == ReceiveRunner::Next::empty) find_later(-1.0, next);
+        return next == ReceiveRunner::Next::heap ? make_next() : nb::object();
     }
 
     int fileno() {
@@ -148,19 +142,48 @@ public:
     }
 
 private:
-    // Whether there is a heap for make_next. All that wait are taken from the ring at a time.
+    // Whether there is a heap for make_next.
     ReceiveRunner::Next find() {
+        return take(python_inside_, [] { return true; });
+    }
+
+    // The same when there may be one again, or `seconds` (for ever if negative) are over.
+    Waited find_later(double seconds, ReceiveRunner::Next &next) {
+        Waited waited = Waited::ready;
+        // What came is taken in without the GIL, too: whoever sends in this process is likely to want it just now. After an
+        // interrupt its handler comes first: endpoints in Python would meet it otherwise.
+        next = take(true, [&] {
+            waited = runner_->wait(seconds);
+            return waited != Waited::interrupted;
+        });
+        check_signals();
+        return waited;
+    }
+
+    // Unless there are some for make_next, call `wait`, and if it says so, take all heaps that wait from the ring.
+    template <typename Wait>
+    ReceiveRunner::Next take(bool release, Wait wait) {
         if (used_ < taken_.size()) return ReceiveRunner::Next::heap;
         std::vector<ReceivedHeap> heaps = std::exchange(taken_, {});
         heaps.clear();
         used_ = 0;
-        const ReceiveRunner::Next result = take(heaps);
+        ReceiveRunner::Next result = ReceiveRunner::Next::empty;
+        std::optional<Error> error;
+        {
+            const MaybeRelease released(release);
+            try {
+                if (wait()) result = runner_->next(heaps, std::numeric_limits<std::size_t>::max());
+            } catch (const TransportException &exception) {
+                error = exception.error;
+            }
+        }
+        if (error) raise(*error, url_);
         // Another thread may have been here while the GIL was released.
         if (taken_.empty())
             taken_.swap(heaps);
         else
             std::move(heaps.begin(), heaps.end(), std::back_inserter(taken_));
-        return result;
+        return used_ < taken_.size() ? ReceiveRunner::Next::heap : result;
     }
 
     nb::object make_next() {
@@ -173,29 +196,6 @@ private:
         runner_->put_back(std::span(taken_).subspan(used_));
         taken_.clear();
         used_ = 0;
-    }
-
-    ReceiveRunner::Next take(std::vector<ReceivedHeap> &heaps) {
-        std::optional<Error> error;
-        {
-            const MaybeRelease released(python_inside_);
-            try {
-                return runner_->next(heaps, std::numeric_limits<std::size_t>::max());
-            } catch (const TransportException &exception) {
-                error = exception.error;
-            }
-        }
-        raise(*error, url_);
-    }
-
-    Waited wait(double seconds) {
-        Waited waited;
-        {
-            const MaybeRelease released;
-            waited = runner_->wait(seconds);
-        }
-        check_signals();
-        return waited;
     }
 
     [[noreturn]] static nb::object raise_empty(const char *message) {
