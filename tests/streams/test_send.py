@@ -46,6 +46,40 @@ def test_packets_are_those_of_the_packet_generator(engine: str, size: int, max_p
         assert stream.getvalue() == b"".join(send.PacketGenerator(heap, 17, max_packet_size))
 
 
+@pytest.mark.parametrize("size", [100, 100_000, 3_000_000, 40_000_000])
+def test_what_was_sent_stays_as_it_is_while_more_is_sent(engine: str, size: int) -> None:
+    heap = heap_of(np.arange(size, dtype=np.uint32).view(np.uint8)[:size])
+    with bytes_stream(engine) as stream:
+        assert stream.getvalue() == b""
+        stream.send_heap(heap, 1)
+        first = stream.getvalue()
+        assert first == stream.getvalue() == b"".join(send.PacketGenerator(heap, 1, 1472))
+        stream.send_heap(heap, 2)
+        both = stream.getvalue()
+        assert both[: len(first)] == first
+        assert both[len(first) :] == b"".join(send.PacketGenerator(heap, 2, 1472))
+        assert len(first) * 2 == len(both)
+
+
+def test_what_was_sent_can_be_looked_at_while_others_send(engine: str) -> None:
+    heaps = 200
+    values: list[bytes] = []
+    with bytes_stream(engine) as stream:
+
+        def send_all() -> None:
+            for _ in range(heaps):
+                stream.send_heap(heap_of(np.zeros(20_000, np.uint8)))
+
+        sender = threading.Thread(target=send_all)
+        sender.start()
+        while sender.is_alive():
+            values.append(stream.getvalue())
+        sender.join()
+        everything = stream.getvalue()
+        assert set(cnts(stream)) == set(range(1, heaps + 1))
+    assert all(everything.startswith(value) for value in values)
+
+
 def test_heaps_are_numbered_from_one(engine: str) -> None:
     heap = heap_of(np.zeros(8, np.uint8))
     with bytes_stream(engine) as stream:

@@ -2,7 +2,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
+#include <list>
 #include <thread>
 
 #include "check.hpp"
@@ -168,19 +170,45 @@ TEST(heaps_that_are_put_back_come_again) {
     for (std::uint64_t cnt = 1; cnt <= 3; cnt++) CHECK_EQUAL(wait_for_heap(*receiver).cnt, cnt);
 }
 
+// Blocks of bytes, of which the last one is in use.
+class Blocks final : public MemorySender::Memory {
+public:
+    explicit Blocks(std::list<Bytes> &blocks) : blocks_(blocks) {}
+    std::uint8_t *grow(std::size_t kept, std::size_t capacity) override {
+        Bytes larger(capacity);
+        if (kept > 0) std::copy_n(blocks_.back().begin(), kept, larger.begin());
+        return blocks_.emplace_back(std::move(larger)).data();
+    }
+
+private:
+    std::list<Bytes> &blocks_;
+};
+
 TEST(packets_are_kept_in_memory_back_to_back) {
-    const auto memory = std::make_shared<MemorySender>();
+    std::list<Bytes> blocks;
+    const auto memory = std::make_shared<MemorySender>(std::make_unique<Blocks>(blocks));
     auto sender = make_sender(as_sender(memory));
     const Bytes payload = numbered_bytes(100'000);
     const std::vector<OutgoingHeap> heaps{heap_of(1, payload), heap_of(2, payload)};
-    Bytes expected;
-    for (const Bytes &packet : packets_of(heaps, GroupMode::serial, {})) expected.insert(expected.end(), packet.begin(), packet.end());
-    CHECK(memory->pieces().empty());
+    Bytes once;
+    for (const Bytes &packet : packets_of(heaps, GroupMode::serial, {})) once.insert(once.end(), packet.begin(), packet.end());
+    Bytes twice = once;
+    twice.insert(twice.end(), once.begin(), once.end());
+    const auto cut = [&](std::size_t size) {
+        blocks.back().resize(size);
+        return &blocks.back();
+    };
+
     send_now(*sender, heaps);
-    Bytes kept;
-    for (const MemorySender::Piece &piece : memory->pieces())
-        kept.insert(kept.end(), piece.memory.data(), piece.memory.data() + piece.size);
-    CHECK(kept == expected);
+    const Bytes *first = memory->taken(cut);
+    CHECK(*first == once);
+    send_now(*sender, heaps);
+    CHECK(*memory->taken(cut) == twice);
+    CHECK(*first == once);  // what was taken stays as it is
+
+    memory->taken([](std::size_t) -> Bytes * { return nullptr; });
+    send_now(*sender, heaps);
+    CHECK(*memory->taken(cut) == once);
 }
 
 TEST(a_worker_that_found_much_of_a_heap_looks_again_after_a_rest) {

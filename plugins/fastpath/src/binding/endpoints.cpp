@@ -17,6 +17,7 @@
 #include "file_receiver.hpp"
 #include "handles.hpp"
 #include "memory_receiver.hpp"
+#include "packet_store.hpp"
 #include "python_endpoints.hpp"
 #include "shm_receiver.hpp"
 #include "shm_sender.hpp"
@@ -155,7 +156,7 @@ void bind_endpoints(nb::module_ &m) {
             return SenderHandle{as_sender(std::make_shared<PythonSender>(face)), url_of(face), true};
         }, arg("face"))
         .def_static("from_store", [](nb::object face, const StoreHandle &store) {
-            return SenderHandle{as_sender(store.sender, closing(face)), url_of(face), false};
+            return SenderHandle{as_sender(store.sender(), closing(face)), url_of(face), StoreHandle::python_inside};
         }, arg("face"), arg("store"))
         .def_static("from_queues", [](nb::object face, const std::vector<const QueueHandle *> &queues) {
             auto sender = std::make_shared<QueueSender>(shared_queues(queues));

@@ -11,7 +11,6 @@
 
 #include "block_pool.hpp"
 #include "event.hpp"
-#include "memory_sender.hpp"
 #include "packet_queue.hpp"
 #include "python_objects.hpp"
 #include "receive_runner.hpp"
@@ -39,21 +38,6 @@ struct QueueHandle {
 };
 struct ReaderHandle {
     std::shared_ptr<QueueReader> reader;
-};
-
-// What a sender left in memory.
-struct StoreHandle {
-    std::shared_ptr<MemorySender> sender = std::make_shared<MemorySender>();
-
-    nb::bytes value() const {
-        const std::vector<MemorySender::Piece> pieces = sender->pieces();
-        std::size_t size = 0;
-        for (const MemorySender::Piece &piece : pieces) size += piece.size;
-        nb::bytes result = nb::steal<nb::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size)));
-        if (!result.is_valid()) nb::raise_python_error();
-        MemorySender::join(pieces, {reinterpret_cast<std::uint8_t *>(PyBytes_AS_STRING(result.ptr())), size});
-        return result;
-    }
 };
 
 struct PoolHandle {
