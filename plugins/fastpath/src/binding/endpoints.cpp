@@ -104,7 +104,7 @@ std::string url_of(nb::handle endpoint) { return nb::cast<std::string>(endpoint.
 template <typename Body>
 auto calling(const std::string &url, Body body) {
     try {
-        const nb::gil_scoped_release release;
+        const MaybeRelease released;
         return body();
     } catch (const TransportException &exception) {
         raise(exception.error, url);
@@ -186,7 +186,7 @@ void bind_endpoints(nb::module_ &m) {
             return calling(self.url, [&] { return self.sender.try_send(view.view()); });
         }, arg("batch"))
         .def("fileno", [](const SenderHandle &self) { return self.sender.fileno(); })
-        .def("close", [](const SenderHandle &self) { self.sender.close(); }, nb::call_guard<nb::gil_scoped_release>());
+        .def("close", [](const SenderHandle &self) { self.sender.close(); }, nb::call_guard<MaybeRelease>());
 
     nb::class_<ReceiverHandle>(m, "Receiver")
         .def_static("from_capsule", [](nb::object face, nb::object capsule) {
@@ -246,7 +246,7 @@ void bind_endpoints(nb::module_ &m) {
         }, arg("limit"))
         .def("drops", [](const ReceiverHandle &self) { return self.receiver.drops(); })
         .def("fileno", [](const ReceiverHandle &self) { return self.receiver.fileno(); })
-        .def("close", [](const ReceiverHandle &self) { self.receiver.close(); }, nb::call_guard<nb::gil_scoped_release>());
+        .def("close", [](const ReceiverHandle &self) { self.receiver.close(); }, nb::call_guard<MaybeRelease>());
 }
 
 }  // namespace spead::python

@@ -20,7 +20,7 @@ void bind_workers(nb::module_ &m) {
     nb::class_<Workers>(m, "Workers")
         .def(nb::init<std::size_t, const std::vector<int> &>(), arg("threads"), arg("affinity"))
         .def("assign", [](Workers &self) { return WorkerHandle{self.assign()}; })
-        .def("stop", &Workers::stop, nb::call_guard<nb::gil_scoped_release>());
+        .def("stop", &Workers::stop, nb::call_guard<MaybeRelease>());
 }
 
 // An error of the library that no runner has turned into one of its own.

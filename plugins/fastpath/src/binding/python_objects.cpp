@@ -133,13 +133,16 @@ MaybeAcquire::MaybeAcquire() : has_(interpreter_runs()) {
         has_ = Py_IsInitialized() && PyGILState_Check();
 }
 
-MaybeRelease::MaybeRelease(bool wanted) {
-    if (wanted && interpreter_runs()) release_.emplace();
-}
+MaybeRelease::MaybeRelease(bool wanted) : state_(wanted && interpreter_runs() ? PyEval_SaveThread() : nullptr) {}
 
 MaybeRelease::~MaybeRelease() {
-    if (!release_) return;
+    if (!state_) return;
     while (!interpreter_runs()) pause();
+    try {
+        PyEval_RestoreThread(state_);
+    } catch (...) {  // pthread_exit(3) unwinds: the end came while this thread waited for the GIL
+        for (;;) pause();
+    }
 }
 
 }  // namespace spead::python

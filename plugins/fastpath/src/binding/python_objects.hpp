@@ -126,7 +126,8 @@ public:
     MaybeRelease &operator=(const MaybeRelease &) = delete;
 
 private:
-    std::optional<nb::gil_scoped_release> release_;
+    // What PyEval_SaveThread gave; null if the GIL was kept.
+    PyThreadState *state_;
 };
 
 }  // namespace spead::python
