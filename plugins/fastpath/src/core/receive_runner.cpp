@@ -12,16 +12,16 @@ namespace {
 // Batches taken in on behalf of one call that wants a heap, before it looks at its time limit again.
 constexpr int rounds = 1000;
 
-// Keeps a flag off during its life.
-class Quietly {
+// Limits a number that is not limited otherwise, during its life.
+class Limited {
 public:
-    explicit Quietly(bool &announces) noexcept : announces_(announces) { announces_ = false; }
-    ~Quietly() { announces_ = true; }
-    Quietly(const Quietly &) = delete;
-    Quietly &operator=(const Quietly &) = delete;
+    Limited(std::size_t &number, std::size_t limit) noexcept : number_(number) { number_ = limit; }
+    ~Limited() { number_ = no_limit; }
+    Limited(const Limited &) = delete;
+    Limited &operator=(const Limited &) = delete;
 
 private:
-    bool &announces_;
+    std::size_t &number_;
 };
 
 }  // namespace
@@ -45,7 +45,7 @@ ReceiveRunner::Next ReceiveRunner::next(std::vector<ReceivedHeap> &heaps, std::s
         ReceiveLock lock(receive_mutex_);
         expire();
         {
-            const Quietly quietly(announces_);
+            const Limited unannounced(announced_, 0);
             drive(1);
         }
         tell(std::move(lock));
@@ -128,8 +128,13 @@ Wait ReceiveRunner::step(Reader &reader) noexcept {
         tell(std::move(lock));
         return Paused{};
     }
-    for (int round = 0; round < rounds_of_a_worker; round++)
-        if (!receive(reader) || reader.ended || ring_size() >= ring_heaps_) break;
+    {
+        // A large heap is worth waking somebody; of small ones, more are coming.
+        const Limited single(announced_, 1);
+        for (int round = 0; round < rounds_of_a_worker; round++)
+            if (!receive(reader) || reader.ended || ring_size() >= ring_heaps_) break;
+    }
+    announce(false);
     const Wait result = wait_for(reader);
     tell(std::move(lock));
     return result;
@@ -158,6 +163,7 @@ ReceiveRunner::Next ReceiveRunner::take(std::vector<ReceivedHeap> &heaps, std::s
 void ReceiveRunner::take_heaps() {
     if (contiguous_only_) std::erase_if(assembled_, [](const ReceivedHeap &heap) { return !heap.complete; });
     if (assembled_.empty()) return;
+    const bool announces = assembled_.size() <= announced_;
     bool wake;
     {
         const std::lock_guard lock(ring_mutex_);
@@ -166,8 +172,8 @@ void ReceiveRunner::take_heaps() {
         ring_size_ = ring_.size();
         peak_ = std::max(peak_, ring_.size());
         // A loop that watches the descriptor must not be told of heaps that were taken meanwhile.
-        if (announces_ && exported_) ring_ready_.set();
-        wake = announces_ && listeners_ > 0;
+        if (announces && exported_) ring_ready_.set();
+        wake = announces && listeners_ > 0;
     }
     if (wake) ring_ready_.set();  // whom it wakes wants the lock at once
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "heap_ring.hpp"
+#include "packet_framer.hpp"
 #include "readers.hpp"
 
 namespace spead {
@@ -85,9 +86,9 @@ private:
 
     const std::size_t ring_heaps_;
     const bool contiguous_only_;
-    // Whether `ring_ready_` tells of heaps that come; with the receive lock. Those that a caller brings for himself need not
-    // wake anybody.
-    bool announces_ = true;
+    // `ring_ready_` tells at once of heaps if so many come together at most; with the receive lock. Whoever limits it calls
+    // `announce` later: what a caller brings for himself need not wake anybody.
+    std::size_t announced_ = no_limit;
 
     std::mutex ring_mutex_;
     HeapRing ring_;
