@@ -75,6 +75,7 @@ def _sending_process(scheme: str, url: str, engine: str) -> Iterator[_Sending]:
     process = context.Process(target=_follow_orders, args=(scheme, url, engine, window, there), daemon=True)
     process.start()
     there.close()
+    orders.recv()  # it is ready: the time that it takes to start is not to be measured
     try:
         yield orders.send, window
     finally:
@@ -84,6 +85,7 @@ def _sending_process(scheme: str, url: str, engine: str) -> Iterator[_Sending]:
 
 def _follow_orders(scheme: str, url: str, engine: str, window: Semaphore, orders: Connection) -> None:
     with _sender(scheme, url, engine, window) as send_heaps, suppress(EOFError):
+        orders.send(None)
         while True:
             send_heaps(orders.recv())
 
