@@ -29,6 +29,19 @@ class GroupMode(enum.Enum):
     ROUND_ROBIN = 0  #: one packet of each heap in turn; of heaps for different destinations, some packets in turn
     SERIAL = 1  #: heap after heap
 
+    @classmethod
+    def of(cls, mode: object) -> GroupMode:
+        """`mode`, if it is one.
+
+        Raises
+        ------
+        TypeError
+            If it is something else.
+        """
+        if not isinstance(mode, cls):
+            raise TypeError(f"mode must be GroupMode.SERIAL or GroupMode.ROUND_ROBIN, not {mode!r}")
+        return mode
+
 
 def _ratio(_: object, attribute: attrs.Attribute[float], value: float) -> None:
     if not isinstance(value, int | float):

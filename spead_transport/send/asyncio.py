@@ -93,9 +93,9 @@ class AsyncStream(Stream):
         Raises
         ------
         TypeError
-            If a member is no :class:`HeapReference`.
+            If a member is no :class:`HeapReference`, or `mode` is no :class:`GroupMode`.
         """
-        return self._futures.send(HeapReferenceList.of(heaps), mode)
+        return self._futures.send(HeapReferenceList.of(heaps), GroupMode.of(mode))
 
     def flush(self, timeout: float | None = None) -> None:
         """Block until everything is sent or failed. The event loop stands still meanwhile.

@@ -160,11 +160,11 @@ class SyncStream(Stream):
         Raises
         ------
         TypeError
-            If a member is no :class:`HeapReference`.
+            If a member is no :class:`HeapReference`, or `mode` is no :class:`GroupMode`.
         OSError
             If there are no heaps; and as for :meth:`send_heap`.
         """
-        return self._runner.send(HeapReferenceList.of(heaps), mode, timeout)
+        return self._runner.send(HeapReferenceList.of(heaps), GroupMode.of(mode), timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that any thread sends is sent or failed.

@@ -25,6 +25,12 @@ def sender(engine: str, queue: InprocQueue, **config: object) -> send.asyncio.In
     return send.asyncio.InprocStream(ThreadPool(), [queue], settings, engine=engine)
 
 
+async def test_a_mode_that_is_none_is_refused(engine: str) -> None:
+    async with sender(engine, InprocQueue()) as stream:
+        with pytest.raises(TypeError, match="not 'serial'"):
+            stream.async_send_heaps([send.HeapReference(heap_of())], "serial")  # type: ignore[arg-type]
+
+
 async def test_heaps_arrive_in_the_order_of_the_calls(engine: str) -> None:
     queue = InprocQueue()
     async with sender(engine, queue, max_heaps=500) as stream:

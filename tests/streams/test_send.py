@@ -32,6 +32,14 @@ def cnts(stream: send.BytesStream) -> list[int]:
     return [decode_packet(data[start : start + size]).heap_cnt for start, size in zip(offsets, sizes, strict=True)]
 
 
+@pytest.mark.parametrize("mode", ["serial", 1, None])
+def test_a_mode_that_is_none_is_refused(engine: str, mode: object) -> None:
+    with bytes_stream(engine) as stream:
+        with pytest.raises(TypeError, match=f"GroupMode.SERIAL or GroupMode.ROUND_ROBIN, not {mode!r}"):
+            stream.send_heaps([HeapReference(heap_of())], mode)  # type: ignore[arg-type]
+        assert stream.getvalue() == b""
+
+
 def test_send_heap_returns_the_bytes_on_the_wire(engine: str) -> None:
     with bytes_stream(engine) as stream:
         assert stream.send_heap(heap_of(np.zeros(10_000, np.uint8))) == len(stream.getvalue())
